@@ -13,6 +13,7 @@
 
 #include "address.h"
 #include "cookie/service.h"
+#include "memory.h"
 
 // Roles of an endpoint, a bit each.
 #define SERVICE 1
@@ -35,13 +36,7 @@ struct row {
 	__u64 place[ROW];
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1 << ROW_BITS);
-	__type(key, __u32);
-	__type(value, struct row);
-} places SEC(".maps");
+struct row places[1 << ROW_BITS] MEMORY(places);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -67,10 +62,10 @@ static __always_inline __u64 hash_of_endpoint(const struct endpoint *e)
 // nothing, or begins with it.
 static __always_inline __u32 number_in(__u32 row, __u64 hash)
 {
-	const struct row *r = bpf_map_lookup_elem(&places, &row);
+	const struct row *r = &places[row & ((1 << ROW_BITS) - 1)];
 	__u64 hit = 0;
 
-	if (!r || !r->place[0])
+	if (!r->place[0])
 		return 0;
 	if (!((r->place[0] ^ hash) >> NUMBER_BITS))
 		return r->place[0] & ((1 << NUMBER_BITS) - 1);

@@ -30,19 +30,12 @@ struct trip {
 static __always_inline const struct hop *hop_of(const struct found *f)
 {
 	const struct way *way = f->way;
-	__u32 number = way->hop >> HOP_ERA_BITS;
-	__u32 whose = f->flow->real;
-	const struct hop *hop = bpf_map_lookup_elem(&hops, &number);
-	const struct real *real = bpf_map_lookup_elem(&reals, &whose);
-	const struct lane *lane;
-	__u32 port;
+	const struct hop *hop = &hops[way->hop >> HOP_ERA_BITS & (HOPS - 1)];
+	const struct real *real = &reals[f->flow->real & (REALS - 1)];
+	bool holds = real->era == way->era &&
+		     hop->era == (way->hop & ((1 << HOP_ERA_BITS) - 1));
 
-	if (!hop || !real || real->era != way->era ||
-	    hop->era != (way->hop & ((1 << HOP_ERA_BITS) - 1)))
-		return NULL;
-	port = hop->port;
-	lane = bpf_map_lookup_elem(&lanes, &port);
-	return lane && lane->on ? hop : NULL;
+	return holds && lanes[hop->port & (LANES - 1)].on ? hop : NULL;
 }
 
 static __always_inline bool is_fit(struct trip *t)
@@ -51,7 +44,7 @@ static __always_inline bool is_fit(struct trip *t)
 	return t->hop && t->length <= t->found.way->longest;
 }
 
-static __always_inline void tally(const struct head *head, const struct found *f, __u32 length)
+static __always_inline void tally(const struct found *f, __u32 length)
 {
 	__u32 row = bpf_get_smp_processor_id() * REALS + f->flow->real;
 	struct tally *tally = bpf_map_lookup_elem(&tallies, &row);
@@ -59,7 +52,7 @@ static __always_inline void tally(const struct head *head, const struct found *f
 
 	course->packets += 1;
 	course->bytes += length;
-	course->seen = head->now;
+	course->seen = head.now;
 	if (tally) {
 		tally->packets[f->back] += 1;
 		tally->bytes[f->back] += length;
@@ -110,8 +103,7 @@ static __always_inline bool is_sound(const struct iphdr *ip)
 	return folded((__u64)word[0] + word[1] + word[2] + word[3] + word[4]) == 0xffff;
 }
 
-static __always_inline bool read_v4_flow(const struct head *head, struct iphdr *ip, void *end,
-					 struct trip *t)
+static __always_inline bool read_v4_flow(struct iphdr *ip, void *end, struct trip *t)
 {
 	__be32 *ports = (void *)(ip + 1);
 	struct tuple tuple = {};
@@ -126,13 +118,12 @@ static __always_inline bool read_v4_flow(const struct head *head, struct iphdr *
 	tuple.protocol = ip->protocol;
 	tuple.kind = ip->protocol == IPPROTO_TCP ? FLOW_TCP : 0;
 	t->length = length_of(ip->tot_len);
-	return find(head, &tuple, end, &t->found) && t->length >= sizeof(*ip) &&
+	return find(&tuple, end, &t->found) && t->length >= sizeof(*ip) &&
 	       (void *)ip + t->length <= end && is_sound(ip) && is_fit(t) &&
 	       may_go(&t->found, ports, end, t->length - sizeof(*ip));
 }
 
-static __always_inline bool read_v6_flow(const struct head *head, struct ipv6hdr *ip, void *end,
-					 struct trip *t)
+static __always_inline bool read_v6_flow(struct ipv6hdr *ip, void *end, struct trip *t)
 {
 	__be32 *ports = (void *)(ip + 1);
 	struct tuple tuple = {};
@@ -146,7 +137,7 @@ static __always_inline bool read_v6_flow(const struct head *head, struct ipv6hdr
 	tuple.protocol = ip->nexthdr;
 	tuple.kind = FLOW_V6 | (ip->nexthdr == IPPROTO_TCP ? FLOW_TCP : 0);
 	t->length = length_of(ip->payload_len) + sizeof(*ip);
-	return find(head, &tuple, end, &t->found) && (void *)ip + t->length <= end && is_fit(t) &&
+	return find(&tuple, end, &t->found) && (void *)ip + t->length <= end && is_fit(t) &&
 	       may_go(&t->found, ports, end, t->length - sizeof(*ip));
 }
 
@@ -164,12 +155,11 @@ static __always_inline int send(struct xdp_md *ctx, const struct hop *hop)
 }
 
 // By a tunnel. Where a frame has no room at its front, the director has.
-static __always_inline int send_wrapped(struct xdp_md *ctx, const struct head *head,
-					const struct trip *t)
+static __always_inline int send_wrapped(struct xdp_md *ctx, const struct trip *t)
 {
 	if (!grow(ctx, overhead_of(&t->found), t->length))
 		return MISS;
-	tally(head, &t->found, t->length);
+	tally(&t->found, t->length);
 	if (!wrap(ctx, &t->found, t->length))
 		return XDP_DROP; // impossible
 	return send(ctx, t->hop);
@@ -188,23 +178,21 @@ static __always_inline int forward(struct xdp_md *ctx)
 	struct ethhdr *eth = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
 	void *ip = eth + 1;
-	__u32 only = 0;
-	const struct head *head = bpf_map_lookup_elem(&heads, &only);
 	struct trip t;
 	bool v4;
 
-	if (!head || ip > end)
+	if (ip > end)
 		return MISS;
 	v4 = type_of(eth) == bpf_htons(ETH_P_IP);
 	if (!v4 && type_of(eth) != bpf_htons(ETH_P_IPV6))
 		return MISS;
-	if (v4 ? !read_v4_flow(head, ip, end, &t) : !read_v6_flow(head, ip, end, &t))
+	if (v4 ? !read_v4_flow(ip, end, &t) : !read_v6_flow(ip, end, &t))
 		return MISS;
 	if (t.found.flow->kind & FLOW_WRAP)
-		return send_wrapped(ctx, head, &t);
+		return send_wrapped(ctx, &t);
 	if (is_overlong(ctx, &t))
 		return MISS;
-	tally(head, &t.found, t.length);
+	tally(&t.found, t.length);
 	if (v4)
 		rewrite_v4(ip, end, &t.found);
 	else

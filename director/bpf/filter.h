@@ -82,12 +82,7 @@ struct filter {
 	__u32 gap;     // between packets that are shown (sight.h); 0: none is
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct filter);
-} filters SEC(".maps");
+struct filter filter MEMORY(filters);
 
 static __always_inline struct listing *in_force(struct listing *found)
 {
@@ -95,14 +90,14 @@ static __always_inline struct listing *in_force(struct listing *found)
 }
 
 // The listing of who has sent a packet of IPv4, which is asked for before anything else is read.
-static __always_inline struct listing *listing_v4(struct xdp_md *ctx, const struct filter *filter)
+static __always_inline struct listing *listing_v4(struct xdp_md *ctx)
 {
 	void *end = (void *)(long)ctx->data_end;
 	struct ethhdr *eth = (void *)(long)ctx->data;
 	struct iphdr *ip = (void *)(eth + 1);
 	struct network_v4 network = { 32 };
 
-	if (!(filter->listed & V4) || (void *)(ip + 1) > end ||
+	if (!(filter.listed & V4) || (void *)(ip + 1) > end ||
 	    type_of(eth) != bpf_htons(ETH_P_IP))
 		return 0;
 	network.addr = ip->saddr;
@@ -120,20 +115,13 @@ static __always_inline struct listing *listing_v6(const struct address *from)
 // are looked up in little memory. src/gate/reals.rs says the same in Rust.
 #define REAL_WORDS 64
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, REAL_WORDS);
-	__type(key, __u32);
-	__type(value, __u64);
-} real_places SEC(".maps");
+__u64 real_bits[REAL_WORDS] MEMORY(real_bits);
 
 static __always_inline bool may_be_real(const struct address *a)
 {
 	__u32 hash = (a->word[0] ^ a->word[1] ^ a->word[2] ^ a->word[3]) * 0x9e3779b1;
-	__u32 slot = hash >> 26;
-	__u64 *word = bpf_map_lookup_elem(&real_places, &slot);
 
-	return !word || *word >> (hash >> 20 & 63) & 1;
+	return real_bits[hash >> 26] >> (hash >> 20 & 63) & 1;
 }
 
 // Real servers answer to whom they have been given: they are not filtered.
@@ -211,20 +199,20 @@ static __always_inline bool is_link_local(const struct address *from)
 }
 
 __noinline enum counter by_origin(struct xdp_md *ctx, const struct address *from,
-				  const struct filter *filter, __u32 port)
+				  __u32 port)
 {
 	struct network_v6 one = { 128 };
 	__u32 here = 1 << (port & 31);
 
-	if (!ctx || !from || !filter)
+	if (!ctx || !from)
 		return ADMITTED;
 	if (is_link_local(from))
 		return ADMITTED;
 	one.addr = *from;
-	if (filter->bogons & here && bpf_map_lookup_elem(&bogons, &one))
+	if (filter.bogons & here && bpf_map_lookup_elem(&bogons, &one))
 		return BOGON;
-	if ((filter->strict | filter->loose) & here &&
-	    !leads_back(ctx, from, filter->strict & here))
+	if ((filter.strict | filter.loose) & here &&
+	    !leads_back(ctx, from, filter.strict & here))
 		return REVERSE_PATH;
 	return ADMITTED;
 }
@@ -237,18 +225,17 @@ static __always_inline bool is_empty(const struct address *a)
 // Why a packet is not taken, or ADMITTED. `listing` is that of IPv4; `allowed` says whether a list lets
 // it in.
 static __always_inline enum counter filtered(struct xdp_md *ctx, const struct packet *p,
-					     const struct filter *filter, struct listing *listing,
-					     __u32 port, bool *allowed)
+					     struct listing *listing, __u32 port, bool *allowed)
 {
 	if (is_empty(&p->from)) // neither IPv4 nor IPv6, or from nobody
 		return ADMITTED;
-	if (filter->listed & V6 && !is_v4(&p->from))
+	if (filter.listed & V6 && !is_v4(&p->from))
 		listing = listing_v6(&p->from);
 	if (listing) {
 		*allowed = listing->list == ALLOW;
 		return by_list(p, listing);
 	}
-	if (filter->bogons | filter->strict | filter->loose)
-		return by_origin(ctx, &p->from, filter, port);
+	if (filter.bogons | filter.strict | filter.loose)
+		return by_origin(ctx, &p->from, port);
 	return ADMITTED;
 }

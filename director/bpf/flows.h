@@ -11,14 +11,15 @@
 //     hops      next hops, shared        \ a flow is good as long as it names
 //     reals     real servers, shared     / the present era of both
 //     tallies   what was forwarded, by CPU and real server
-//     lanes     whether an interface delivers
 
 #pragma once
 
 #include "address.h"
+#include "lanes.h"
+#include "memory.h"
 
 // Goes up with each change of a layout below, and PINNED_LAYOUT (maps.h) with it.
-#define FLOWS_LAYOUT 3
+#define FLOWS_LAYOUT 4
 
 // Words that are hashed: two addresses, ports, protocol; and a constant.
 #define HASH_KEYS 11
@@ -142,17 +143,6 @@ struct tally {
 	__u64 bytes[2];
 };
 
-struct lane {
-	__u32 on; // whether the gate may send through it
-	__s32 error; // why it is not
-	__u32 ifindex;
-	__u32 direct; // whether what is sent back by XDP_TX gets there
-	__u64 sent; // of what was redirected to it, while it is probed
-	__u64 lost;
-};
-
-#define PORTS 16
-
 #define SHARED_ARRAY(name, entry, count)                                                           \
 	struct {                                                                                   \
 		__uint(type, BPF_MAP_TYPE_ARRAY);                                                  \
@@ -162,20 +152,12 @@ struct lane {
 		__type(value, entry);                                                              \
 	} name SEC(".maps")
 
-SHARED_ARRAY(heads, struct head, 1);
+struct head head MEMORY(heads);
+struct hop hops[HOPS] MEMORY(hops);
+struct real reals[REALS] MEMORY(reals);
+
 SHARED_ARRAY(flow_slots, struct bucket, 1); // as many as the configuration says
 SHARED_ARRAY(flows, struct flow, 1);     // the same
 SHARED_ARRAY(wides, struct wide, 1);     // the same
 SHARED_ARRAY(splices, struct splice, 1); // the same
-SHARED_ARRAY(hops, struct hop, HOPS);
-SHARED_ARRAY(reals, struct real, REALS);
 SHARED_ARRAY(tallies, struct tally, REALS); // as often as there are CPUs
-SHARED_ARRAY(lanes, struct lane, PORTS);
-
-// By port.
-struct {
-	__uint(type, BPF_MAP_TYPE_DEVMAP);
-	__uint(max_entries, PORTS);
-	__type(key, __u32);
-	__type(value, __u32);
-} exits SEC(".maps");

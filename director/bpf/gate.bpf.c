@@ -76,13 +76,12 @@ static __always_inline bool is_ftp_data(__be16 port)
 }
 
 // The roles of an endpoint that has `roles` by itself: if none, those of every port.
-static __always_inline __u32 widened(__u32 roles, const struct endpoint *end,
-				     const struct scope *scope)
+static __always_inline __u32 widened(__u32 roles, const struct endpoint *end)
 {
 	struct endpoint key = *end;
 	__u32 wide;
 
-	if (roles || !scope->wide)
+	if (roles || !scope.wide)
 		return roles;
 	key.port = 0;
 	wide = role(&key);
@@ -90,9 +89,9 @@ static __always_inline __u32 widened(__u32 roles, const struct endpoint *end,
 }
 
 // The same, for endpoints that have not been looked up yet.
-static __always_inline __u32 roles_of(const struct endpoint *end, const struct scope *scope)
+static __always_inline __u32 roles_of(const struct endpoint *end)
 {
-	return widened(role(end), end, scope);
+	return widened(role(end), end);
 }
 
 // Whether this host itself talks there, and not the director: one of its addresses, and no port
@@ -112,55 +111,50 @@ static __always_inline bool is_hosts(const struct endpoint *end)
 // when its source is a real server and its destination is not this host itself (a health check's
 // answer, say). No mark makes anything else of what a real server sends; whether a fragment is of one,
 // its address alone does not say.
-__noinline bool is_ours(const struct packet *p, const struct scope *scope, __u32 roles)
+__noinline bool is_ours(const struct packet *p, __u32 roles)
 {
-	if (!p || !scope)
+	if (!p)
 		return false;
-	if (widened(roles, &p->dst, scope) & SERVICE)
+	if (widened(roles, &p->dst) & SERVICE)
 		return true;
-	if (roles_of(&p->src, scope) & REAL) {
+	if (roles_of(&p->src) & REAL) {
 		if (!is_hosts(&p->dst))
 			return true;
 		if (p->src.protocol)
 			return false;
 	}
-	return scope->rules && is_marked(scope, &p->src, &p->dst, PORT);
+	return scope.rules && is_marked(&p->src, &p->dst, PORT);
 }
 
 // Whether a packet to a service is another's, by a mark: that has no cookies.
-__noinline bool is_anothers(const struct packet *p, const struct scope *scope)
+__noinline bool is_anothers(const struct packet *p)
 {
-	return p && scope && is_marked(scope, &p->src, &p->dst, PORT);
+	return p && is_marked(&p->src, &p->dst, PORT);
 }
 
 // An error quotes a packet that was sent earlier: one from a service to a client, or one to a real
 // server that this host has not sent itself.
-__noinline bool is_about_ours(const struct packet *quoted, const struct scope *scope)
+__noinline bool is_about_ours(const struct packet *quoted)
 {
-	if (!quoted || !scope)
+	if (!quoted)
 		return false;
-	if (roles_of(&quoted->src, scope) & SERVICE)
+	if (roles_of(&quoted->src) & SERVICE)
 		return true;
-	if (roles_of(&quoted->dst, scope) & REAL) {
+	if (roles_of(&quoted->dst) & REAL) {
 		if (!is_hosts(&quoted->src))
 			return true;
 		if (quoted->dst.protocol)
 			return false;
 	}
-	return scope->rules && is_marked(scope, &quoted->dst, &quoted->src, PORT);
+	return scope.rules && is_marked(&quoted->dst, &quoted->src, PORT);
 }
 
 static __always_inline bool is_for_us(struct xdp_md *ctx)
 {
-	struct station *to = (void *)(long)ctx->data; // the first 6 bytes of a frame
-	struct station *own;
-	__u32 port = PORT;
+	__u64 *to = (void *)(long)ctx->data; // the first 6 bytes of a frame, and two more
 
-	if ((void *)(to + 1) > (void *)(long)ctx->data_end)
-		return false;
-	own = bpf_map_lookup_elem(&stations, &port);
-	return own && to->mac[0] == own->mac[0] && to->mac[1] == own->mac[1] &&
-	       to->mac[2] == own->mac[2];
+	return (void *)(to + 1) <= (void *)(long)ctx->data_end &&
+	       *to << 16 == stations[PORT & (PORTS - 1)] << 16;
 }
 
 // Forwards what needs no decision.
@@ -175,10 +169,9 @@ static __always_inline int forward_flow(struct xdp_md *ctx, struct counts *count
 
 // Drops a packet of which the director would not hear otherwise.
 static __always_inline int refuse(struct xdp_md *ctx, struct counts *counts,
-				  const struct packet *packet, const struct filter *filter,
-				  enum counter why)
+				  const struct packet *packet, enum counter why)
 {
-	sample(ctx, packet, filter);
+	sample(ctx, packet);
 	return drop(counts, why);
 }
 
@@ -202,23 +195,21 @@ static __always_inline bool is_read(__u32 queue)
 // gives it. Nobody is answered whose next word nobody would hear: a client that waits for its server to
 // speak would wait for ever, but sends a SYN again.
 static __always_inline int greet(struct xdp_md *ctx, struct counts *counts,
-				 const struct packet *packet, const struct filter *filter,
-				 const struct cookie_service *service)
+				 const struct packet *packet, const struct cookie_service *service)
 {
-	__u32 port = PORT;
-	const struct lane *lane = bpf_map_lookup_elem(&lanes, &port);
+	const struct lane *lane = &lanes[PORT & (PORTS - 1)];
 
-	if (!lane || !is_read(ctx->rx_queue_index) ||
+	if (!is_read(ctx->rx_queue_index) ||
 	    (opens(packet) && !lane->direct && !lane->on))
 		return to_director(counts, ctx->rx_queue_index);
 	switch (meet(ctx, packet, service)) {
 	case ANSWER:
-		sample(ctx, packet, filter);
+		sample(ctx, packet);
 		return answer(counts, lane);
 	case REFUSE:
-		return refuse(ctx, counts, packet, filter, BAD_COOKIE);
+		return refuse(ctx, counts, packet, BAD_COOKIE);
 	case HEARD:
-		return refuse(ctx, counts, packet, filter, RESET_HEARD);
+		return refuse(ctx, counts, packet, RESET_HEARD);
 	default:
 		return to_director(counts, ctx->rx_queue_index);
 	}
@@ -226,8 +217,7 @@ static __always_inline int greet(struct xdp_md *ctx, struct counts *counts,
 
 // Why a SYN in an IPv4 packet without options, of which a flood is made, is not taken; ADMITTED when it
 // has to be read first.
-static __always_inline enum counter refused_at_once(struct xdp_md *ctx, const struct filter *filter,
-						    struct listing *listing)
+static __always_inline enum counter refused_at_once(struct xdp_md *ctx, struct listing *listing)
 {
 	void *end = (void *)(long)ctx->data_end;
 	struct ethhdr *eth = (void *)(long)ctx->data;
@@ -239,7 +229,7 @@ static __always_inline enum counter refused_at_once(struct xdp_md *ctx, const st
 	    !is_opening(rest->flags))
 		return ADMITTED;
 	set_v4(&from, ip->saddr);
-	return may_be_real(&from) || is_next(filter) ? ADMITTED : noted(listing);
+	return may_be_real(&from) || is_next() ? ADMITTED : noted(listing);
 }
 
 // Filters what is not of an established connection, and finds out whose it is.
@@ -248,35 +238,26 @@ static __always_inline int judge(struct xdp_md *ctx, struct counts *counts)
 	const struct standing *standing = NULL;
 	struct packet packet = {};
 	bool ours, allowed = false;
-	struct listing *listing;
-	struct filter *filter;
-	struct scope *scope;
+	struct listing *listing = listing_v4(ctx);
+	enum counter refused = refused_at_once(ctx, listing);
 	enum reading reading;
-	enum counter refused;
-	__u32 only = 0;
 
-	scope = bpf_map_lookup_elem(&scopes, &only);
-	filter = bpf_map_lookup_elem(&filters, &only);
-	if (!scope || !filter)
-		return pass(counts);
-	listing = listing_v4(ctx, filter);
-	refused = refused_at_once(ctx, filter, listing);
 	if (refused != ADMITTED)
 		return drop(counts, refused);
 	reading = parse_plain(ctx, &packet) ? TRANSPORT : parse(ctx, &packet);
-	refused = filtered(ctx, &packet, filter, listing, PORT, &allowed);
+	refused = filtered(ctx, &packet, listing, PORT, &allowed);
 	if (refused != ADMITTED)
-		return refuse(ctx, counts, &packet, filter, refused);
+		return refuse(ctx, counts, &packet, refused);
 	switch (reading) {
 	case TRANSPORT:
 	case FRAGMENT: // keyed by address alone: port and protocol are zero
 		standing = standing_of(&packet.dst);
 		ours = standing && standing->roles & SERVICE;
 		if (!ours)
-			ours = is_ours(&packet, scope, standing ? standing->roles : 0);
+			ours = is_ours(&packet, standing ? standing->roles : 0);
 		break;
 	case QUOTE:
-		ours = is_about_ours(&packet, scope);
+		ours = is_about_ours(&packet);
 		break;
 	default:
 		ours = false;
@@ -284,21 +265,21 @@ static __always_inline int judge(struct xdp_md *ctx, struct counts *counts)
 	if (!ours)
 		return pass(counts);
 	if (reading == TRANSPORT && packet.fault && !is_real(&packet.from))
-		return refuse(ctx, counts, &packet, filter,
+		return refuse(ctx, counts, &packet,
 			      packet.fault == BAD_FLAGS ? TCP_FLAGS : BAD_TCP_OFFSET);
-	if ((filter->limits | filter->closed | filter->sealed) && !allowed &&
+	if ((filter.limits | filter.closed | filter.sealed) && !allowed &&
 	    !is_real(&packet.from)) {
-		refused = restricted(&packet, filter);
+		refused = restricted(&packet);
 		if (refused != ADMITTED)
-			return refuse(ctx, counts, &packet, filter, refused);
+			return refuse(ctx, counts, &packet, refused);
 	}
 	if (standing && standing->cookies.more & REPEATS && !allowed && !is_real(&packet.from) &&
-	    !(standing->cookies.more & SHARED && is_anothers(&packet, scope)) &&
+	    !(standing->cookies.more & SHARED && is_anothers(&packet)) &&
 	    comes_first(&packet, standing->cookies.slot))
-		return refuse(ctx, counts, &packet, filter, FIRST_DATAGRAM);
+		return refuse(ctx, counts, &packet, FIRST_DATAGRAM);
 	if (standing && standing->cookies.flags & MINTS &&
-	    !(standing->cookies.more & SHARED && is_anothers(&packet, scope)))
-		return greet(ctx, counts, &packet, filter, &standing->cookies);
+	    !(standing->cookies.more & SHARED && is_anothers(&packet)))
+		return greet(ctx, counts, &packet, &standing->cookies);
 	return to_director(counts, ctx->rx_queue_index);
 }
 

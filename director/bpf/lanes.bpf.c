@@ -13,7 +13,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-#include "flows.h"
+#include "lanes.h"
 
 #define RELOCATED __attribute__((preserve_access_index))
 
@@ -47,10 +47,9 @@ static __always_inline void note(const struct net_device *dev, int sent, int los
 	if (dev->nd_net.net->ns.inum != NAMESPACE)
 		return;
 	for (__u32 port = 0; port < PORTS; port++) {
-		__u32 number = port;
-		struct lane *lane = bpf_map_lookup_elem(&lanes, &number);
+		struct lane *lane = &lanes[port];
 
-		if (!lane || lane->ifindex != dev->ifindex)
+		if (lane->ifindex != dev->ifindex)
 			continue;
 		__sync_fetch_and_add(&lane->sent, sent);
 		if (lost)
@@ -78,15 +77,15 @@ SEC("tp_btf/xdp_redirect_err")
 int BPF_PROG(refused, const struct net_device *from, const void *program,
 	     const void *to, int error, int kind, __u32 map, __u32 port)
 {
-	struct lane *lane = map == EXITS ? bpf_map_lookup_elem(&lanes, &port) : NULL;
+	struct lane *lane = &lanes[port & (LANES - 1)];
 
-	if (lane) {
-		__sync_fetch_and_add(&lane->lost, 1);
-		if (error == -EMSGSIZE)
-			return 0;
-		lane->error = error;
-		lane->on = 0;
-	}
+	if (map != EXITS)
+		return 0;
+	__sync_fetch_and_add(&lane->lost, 1);
+	if (error == -EMSGSIZE)
+		return 0;
+	lane->error = error;
+	lane->on = 0;
 	return 0;
 }
 

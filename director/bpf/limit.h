@@ -190,16 +190,16 @@ __noinline enum counter over_limit(const struct packet *p, __u32 count, __u32 re
 }
 
 // Why a packet for a service is not taken, or ADMITTED.
-__noinline enum counter restricted(const struct packet *p, const struct filter *filter)
+__noinline enum counter restricted(const struct packet *p)
 {
 	enum counter refused;
 	__u32 regions;
 
-	if (!p || !filter)
+	if (!p)
 		return ADMITTED;
-	regions = filter->regions | filter->outside ? regions_of(&p->from, filter) : 0;
-	refused = by_region(p, filter, regions);
-	if (refused != ADMITTED || !filter->limits)
+	regions = filter.regions | filter.outside ? regions_of(&p->from) : 0;
+	refused = by_region(p, regions);
+	if (refused != ADMITTED || !filter.limits)
 		return refused;
-	return over_limit(p, filter->limits, regions);
+	return over_limit(p, filter.limits, regions);
 }

@@ -9,12 +9,13 @@
 
 #include "address.h"
 #include "endpoints.h"
+#include "memory.h"
 
 // Queues of one interface at most; the director refuses more.
 #define QUEUES 64
 
 // Goes up with each change of a map that a later director goes on with or reads.
-#define PINNED_LAYOUT 10
+#define PINNED_LAYOUT 11
 
 // Who has pinned these maps.
 struct record {
@@ -94,12 +95,7 @@ struct scope {
 	__u32 regional; // whether any of them names a region
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct scope);
-} scopes SEC(".maps");
+struct scope scope MEMORY(scopes);
 
 // Ports of one of the host's own addresses that the director speaks from; none when first > last.
 struct own {
@@ -130,12 +126,7 @@ struct station {
 
 // The Ethernet address of each port. What is for another station (a bridge floods it, or the
 // interface listens to all) is not for the director.
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 16);
-	__type(key, __u32);
-	__type(value, struct station);
-} stations SEC(".maps");
+__u64 stations[16] MEMORY(stations); // the 6 bytes as they come, and two of zero
 
 // What was counted on a port, in one entry: a packet looks it up once.
 #define COUNTS 32 // COUNTERS, up to a power of two

@@ -18,12 +18,9 @@ static __always_inline bool is_within(const struct address *a, const struct addr
 }
 
 // The regions of the client, if any rule asks for them.
-static __always_inline __u32 regions_for(const struct scope *scope, const struct address *client)
+static __always_inline __u32 regions_for(const struct address *client)
 {
-	__u32 only = 0;
-	struct filter *filter = scope->regional ? bpf_map_lookup_elem(&filters, &only) : 0;
-
-	return filter ? regions_of(client, filter) : 0;
+	return scope.regional ? regions_of(client) : 0;
 }
 
 static __always_inline __u8 family_of(const struct address *a)
@@ -55,17 +52,17 @@ __noinline bool fits(const struct rule *rule, const struct endpoint *src, const 
 	       from <= rule->src_last && to >= rule->dst_first && to <= rule->dst_last;
 }
 
-static __always_inline bool is_marked(const struct scope *scope, const struct endpoint *src,
-				      const struct endpoint *dst, __u32 port)
+static __always_inline bool is_marked(const struct endpoint *src, const struct endpoint *dst,
+				      __u32 port)
 {
-	__u32 list = scope->list & 1;
+	__u32 list = scope.list & 1;
 	struct rules *all = bpf_map_lookup_elem(&rules, &list);
-	__u32 regions = regions_for(scope, &src->addr);
+	__u32 regions = regions_for(&src->addr);
 
 	if (!all)
 		return false;
 	for (__u32 i = 0; i < RULES; i++) {
-		if (i >= scope->rules)
+		if (i >= scope.rules)
 			return false;
 		if (fits(&all->rule[i], src, dst, port, regions))
 			return all->rule[i].wanted & family_of(&dst->addr);

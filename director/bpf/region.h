@@ -35,17 +35,17 @@ struct {
 	__type(value, __u64);
 } region_drops SEC(".maps");
 
-static __always_inline __u32 regions_of(const struct address *from, const struct filter *filter)
+static __always_inline __u32 regions_of(const struct address *from)
 {
 	struct network_v4 v4 = { 32, from->word[3] };
 	struct network_v6 v6 = { 128, *from };
 	__u32 *named;
 
 	if (is_v4(from))
-		named = filter->regions & V4 ? bpf_map_lookup_elem(&regions_v4, &v4) : 0;
+		named = filter.regions & V4 ? bpf_map_lookup_elem(&regions_v4, &v4) : 0;
 	else
-		named = filter->regions & V6 ? bpf_map_lookup_elem(&regions_v6, &v6) : 0;
-	return (named ? *named : 0) ^ filter->outside;
+		named = filter.regions & V6 ? bpf_map_lookup_elem(&regions_v6, &v6) : 0;
+	return (named ? *named : 0) ^ filter.outside;
 }
 
 // The number of the lowest bit that is set, of one at least. (clang 14 does not come to an end
@@ -64,14 +64,13 @@ static __always_inline __u32 lowest(__u32 bits)
 }
 
 // Why a packet for a service is not taken from these regions, or ADMITTED.
-static __always_inline enum counter by_region(const struct packet *p, const struct filter *filter,
-					      __u32 regions)
+static __always_inline enum counter by_region(const struct packet *p, __u32 regions)
 {
-	__u32 against = regions & filter->sealed, first;
+	__u32 against = regions & filter.sealed, first;
 	__u64 *dropped;
 
 	if (!against && !may_be_known(p))
-		against = regions & filter->closed;
+		against = regions & filter.closed;
 	if (!against)
 		return ADMITTED;
 	first = lowest(against);

@@ -47,12 +47,12 @@ static __noinline int show(struct xdp_md *ctx, const struct packet *p, __u32 gap
 
 // What says how far it is to the packet that is shown next, when that is the one at hand; others are
 // let by.
-static __always_inline __u32 *is_next(const struct filter *filter)
+static __always_inline __u32 *is_next(void)
 {
 	__u32 only = 0;
 	__u32 *next;
 
-	if (!filter->gap)
+	if (!filter.gap)
 		return 0;
 	next = bpf_map_lookup_elem(&ahead, &only);
 	if (!next || !*next)
@@ -61,11 +61,10 @@ static __always_inline __u32 *is_next(const struct filter *filter)
 	return 0;
 }
 
-static __always_inline void sample(struct xdp_md *ctx, const struct packet *p,
-				   const struct filter *filter)
+static __always_inline void sample(struct xdp_md *ctx, const struct packet *p)
 {
-	__u32 *next = is_next(filter);
+	__u32 *next = is_next();
 
 	if (next)
-		show(ctx, p, filter->gap, next);
+		show(ctx, p, filter.gap, next);
 }

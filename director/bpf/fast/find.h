@@ -28,9 +28,9 @@ struct found {
 	__u32 back; // 1: from the real server
 };
 
-static __always_inline __u32 hash_of(const struct head *head, const struct tuple *t)
+static __always_inline __u32 hash_of(const struct tuple *t)
 {
-	const __u64 *key = head->keys;
+	const __u64 *key = head.keys;
 	__u32 last = t->kind & FLOW_V6 ? 3 : 0;
 	__u64 sum = key[0] + key[4] * t->src[last] + key[8] * t->dst[last] + key[9] * t->ports +
 		    key[10] * t->protocol;
@@ -108,16 +108,15 @@ static __always_inline bool is_its(const struct found *f, const struct tuple *t,
 	       flow->addr[seen_from(f, VIP)] == *t->dst;
 }
 
-static __always_inline bool find(const struct head *head, const struct tuple *t, void *end,
-				 struct found *f)
+static __always_inline bool find(const struct tuple *t, void *end, struct found *f)
 {
-	__u32 hash = hash_of(head, t);
-	__u32 slot = slot_in(hash & head->mask, hash);
+	__u32 hash = hash_of(t);
+	__u32 slot = slot_in(hash & head.mask, hash);
 	__u32 number;
 	__u8 kind;
 
 	if (!slot)
-		slot = slot_in((hash * 0x9e3779b1) >> 8 & head->mask, hash);
+		slot = slot_in((hash * 0x9e3779b1) >> 8 & head.mask, hash);
 	if (!slot)
 		return false;
 	number = (slot >> 1) - 1;

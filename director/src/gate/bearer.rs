@@ -6,9 +6,9 @@ use libbpf_rs::{MapCore, MapHandle};
 use super::Interface;
 use crate::bpf_link;
 
-/// The name of the program, and of a map that others called so do not have.
+/// The name of the program, and of a map that all versions have, and others called so do not.
 const PROGRAM: &str = "gate";
-const MAP: &str = "stations";
+const MAP: &str = "cookie_counts";
 
 /// Whether a gate of this or another version is on an interface. False when there is no such interface,
 /// or the kernel does not tell.

@@ -5,13 +5,12 @@
 //! new one has a map of its own, with what was in the old one at the new numbers. What says which limits
 //! the old gate has is only read.
 
-use std::ffi::OsStr;
-
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::GateError;
 use super::flows::HOPS_MAP;
 use super::limits::READ_MAPS;
+use super::map::name_of;
 use super::maps::Maps;
 use super::ports::Origins;
 
@@ -47,14 +46,15 @@ impl Carried {
     }
 
     /// Whether a map of this name can be both gates'.
-    pub(super) fn shares(&self, name: &OsStr) -> bool {
-        let is_one_of = |names: &[&str]| names.iter().any(|one| name == *one);
+    pub(super) fn shares(&self, name: &str) -> bool {
+        let is_one_of = |names: &[&str]| names.contains(&name);
         let is_moved = self.moved.is_some() && is_one_of(&[COUNTERS, HOPS_MAP]);
         !is_moved && !is_one_of(&READ_MAPS)
     }
 
     pub(super) fn map(&self, name: &str) -> Option<&MapHandle> {
-        self.maps.iter().find(|map| map.name() == name)
+        let mut maps = self.maps.iter();
+        maps.find(|map| name_of(map.name()) == Some(name))
     }
 
     /// Writes what is by port into `maps`, at the ports of now. To be called before a packet meets them.

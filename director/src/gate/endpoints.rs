@@ -9,11 +9,11 @@ use parking_lot::Mutex;
 use super::GateError;
 use super::cookies::{self, RECIPE_BYTES};
 use super::map::endpoint_key;
+use super::memory::Array;
 use super::reals::Reals;
 use super::repeats::Repeating;
-use super::roll::Shared;
 use super::skel::{GateSkel, OpenGateSkel};
-use super::standings::{Full, Name, PLACES_WORDS, STANDINGS_WORDS, Says, Standings};
+use super::standings::{Full, Name, Says, Standings};
 use crate::cookie::Recipe;
 use crate::wire::{Addr, Endpoint, Protocol};
 
@@ -94,27 +94,24 @@ pub struct Endpoints {
 
 impl Endpoints {
     pub(super) fn of(skel: &GateSkel<'_>) -> libbpf_rs::Result<Self> {
-        let places = MapHandle::try_from(&skel.maps.places)?;
+        let places = MapHandle::try_from(&skel.maps.bss_places)?;
         let standings = MapHandle::try_from(&skel.maps.standings)?;
         let table = Standings::new(
-            Box::new(Shared::of(places.as_fd(), PLACES_WORDS * size_of::<u64>())?),
-            Box::new(Shared::of(
-                standings.as_fd(),
-                STANDINGS_WORDS * size_of::<u64>(),
-            )?),
+            Box::new(Array::map(&places)?),
+            Box::new(Array::map(&standings)?),
         );
         Ok(Self {
             places,
             standings,
-            reals: Reals::of(MapHandle::try_from(&skel.maps.real_places)?),
+            reals: Reals::of(MapHandle::try_from(&skel.maps.bss_real_bits)?)?,
             table: Mutex::new(table),
         })
     }
 
     pub(super) fn lend(&self, open: &mut OpenGateSkel<'_>) -> libbpf_rs::Result<()> {
-        open.maps.places.reuse_fd(self.places.as_fd())?;
+        open.maps.bss_places.reuse_fd(self.places.as_fd())?;
         open.maps.standings.reuse_fd(self.standings.as_fd())?;
-        open.maps.real_places.reuse_fd(self.reals.map().as_fd())
+        open.maps.bss_real_bits.reuse_fd(self.reals.map().as_fd())
     }
 
     /// Gives an endpoint these roles; none takes it out.
@@ -138,13 +135,13 @@ impl Endpoints {
     pub fn set_address(&self, addr: Addr, roles: Roles) -> Result<(), GateError> {
         // Beforehand: it is asked there whether an address is worth a look into the map.
         if roles.has(Roles::REAL) {
-            self.reals.enter(addr)?;
+            self.reals.enter(addr);
         }
         let had = self.write_roles(0, Endpoint::new(addr, 0), roles);
         // Who was one before has been counted twice, and who could not be written was counted for nothing.
         let counted = had.as_ref().map_or(roles, |had| *had);
         if counted.has(Roles::REAL) {
-            self.reals.leave(addr)?;
+            self.reals.leave(addr);
         }
         had.map(drop)
     }

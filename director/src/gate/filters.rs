@@ -69,7 +69,7 @@ impl Filters {
             listed_v4: MapHandle::try_from(&skel.maps.listed_v4)?,
             listed_v6: MapHandle::try_from(&skel.maps.listed_v6)?,
             bogons: MapHandle::try_from(&skel.maps.bogons)?,
-            filters: MapHandle::try_from(&skel.maps.filters)?,
+            filters: MapHandle::try_from(&skel.maps.bss_filters)?,
             limits: Limits::of(skel)?,
             regions_v4: MapHandle::try_from(&skel.maps.regions_v4)?,
             regions_v6: MapHandle::try_from(&skel.maps.regions_v6)?,
@@ -82,7 +82,7 @@ impl Filters {
         open.maps.listed_v4.reuse_fd(self.listed_v4.as_fd())?;
         open.maps.listed_v6.reuse_fd(self.listed_v6.as_fd())?;
         open.maps.bogons.reuse_fd(self.bogons.as_fd())?;
-        open.maps.filters.reuse_fd(self.filters.as_fd())?;
+        open.maps.bss_filters.reuse_fd(self.filters.as_fd())?;
         open.maps.regions_v4.reuse_fd(self.regions_v4.as_fd())?;
         open.maps.regions_v6.reuse_fd(self.regions_v6.as_fd())?;
         open.maps.region_drops.reuse_fd(self.region_drops.as_fd())?;

@@ -1,21 +1,20 @@
 //! The flow cache as gate and director share it: BPF arrays in the memory of both, so that neither
-//! needs a system call. `bpf/flows.h` has the same layouts, and says who writes what.
+//! needs a system call. `bpf/flows.h` and `bpf/lanes.h` have the same layouts, and say who writes what.
 
 use std::io;
-use std::mem::offset_of;
-use std::ops::Deref;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::ptr::NonNull;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use libbpf_rs::{MapCore, MapHandle};
 
+use super::map::name_of;
+use super::memory::{Array, Shared};
 use super::ports::Origins;
 use super::skel::{GateSkel, OpenGateSkel};
 use super::{GateError, MAX_PORTS};
 
 /// `FLOWS_LAYOUT`.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 /// `HASH_KEYS`.
 pub const HASH_KEYS: usize = 11;
 /// `SLOTS`: of a bucket.
@@ -26,12 +25,6 @@ pub const HOPS: usize = 16_384;
 pub const HOP_ERA_BITS: u32 = 18;
 /// `REALS`: real servers whose flows the gate can know.
 pub const REALS: usize = 16_384;
-
-/// Types that the kernel's memory always holds valid values of: atomics of plain integers.
-///
-/// # Safety
-/// The implementor vouches for that, and for the layout being that of `bpf/flows.h`.
-pub unsafe trait Shared {}
 
 macro_rules! shared {
     ($($kind:ty = $bytes:expr;)*) => {$(
@@ -204,61 +197,6 @@ pub struct Lane {
     pub lost: AtomicU64,
 }
 
-/// A BPF array in this process's memory.
-#[derive(Debug)]
-pub struct Array<T> {
-    base: NonNull<T>,
-    len: usize,
-    bytes: usize,
-}
-
-// SAFETY: the memory is the kernel's, lives as long as the mapping, and is reached by atomics only.
-unsafe impl<T: Sync> Send for Array<T> {}
-// SAFETY: as above.
-unsafe impl<T: Sync> Sync for Array<T> {}
-
-impl<T: Shared> Array<T> {
-    fn map(map: &MapHandle) -> io::Result<Self> {
-        let len = map.max_entries() as usize;
-        if map.value_size() as usize != size_of::<T>() || len == 0 {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let bytes = len * size_of::<T>();
-        // SAFETY: a mapping of its own, without an address of ours, of a descriptor that is open.
-        let base = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                bytes,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                map.as_fd().as_raw_fd(),
-                0,
-            )
-        };
-        match NonNull::new(base.cast()).filter(|_| base != libc::MAP_FAILED) {
-            Some(base) => Ok(Self { base, len, bytes }),
-            None => Err(io::Error::last_os_error()),
-        }
-    }
-}
-
-impl<T> Deref for Array<T> {
-    type Target = [T];
-
-    #[inline]
-    fn deref(&self) -> &[T] {
-        // SAFETY: `len` values of a layout that `Shared` vouches for, page-aligned, mapped until drop.
-        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.len) }
-    }
-}
-
-impl<T> Drop for Array<T> {
-    fn drop(&mut self) {
-        // SAFETY: exactly what `map` mapped; no borrow outlives `self`.
-        unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) };
-    }
-}
-
 /// The arrays of the flow cache.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "the module says what they are")]
@@ -283,9 +221,10 @@ impl Flows {
 
     /// Bytes that it takes, in the kernel.
     pub fn footprint(&self) -> usize {
-        let per_cpu = self.tallies.bytes + self.reals.bytes + self.hops.bytes;
-        let beside = self.wides.bytes + self.splices.bytes;
-        self.buckets.bytes + self.flows.bytes + beside + per_cpu
+        let by_flow = self.buckets.footprint() + self.flows.footprint();
+        let beside = self.wides.footprint() + self.splices.footprint();
+        let others = self.tallies.footprint() + self.reals.footprint() + self.hops.footprint();
+        by_flow + beside + others
     }
 }
 
@@ -306,8 +245,8 @@ pub(super) struct FlowMaps {
 
 /// The one whose entries name ports.
 pub(super) const HOPS_MAP: &str = "hops";
-/// No port: the gate leaves what would go there to the director.
-const NO_PORT: u32 = u32::MAX;
+/// `NO_PORT`: the gate leaves what would go there to the director.
+const NO_PORT: u32 = MAX_PORTS as u32;
 
 /// What a later director goes on with: all or nothing.
 pub(super) const ARRAYS: [&str; 8] = [
@@ -348,15 +287,15 @@ pub(super) fn size(open: &mut OpenGateSkel<'_>, flows: u32) -> libbpf_rs::Result
 impl FlowMaps {
     pub(super) fn of(skel: &GateSkel<'_>) -> libbpf_rs::Result<Self> {
         Ok(Self {
-            heads: MapHandle::try_from(&skel.maps.heads)?,
+            heads: MapHandle::try_from(&skel.maps.bss_heads)?,
             buckets: MapHandle::try_from(&skel.maps.flow_slots)?,
             flows: MapHandle::try_from(&skel.maps.flows)?,
             wides: MapHandle::try_from(&skel.maps.wides)?,
             splices: MapHandle::try_from(&skel.maps.splices)?,
-            hops: MapHandle::try_from(&skel.maps.hops)?,
-            reals: MapHandle::try_from(&skel.maps.reals)?,
+            hops: MapHandle::try_from(&skel.maps.bss_hops)?,
+            reals: MapHandle::try_from(&skel.maps.bss_reals)?,
             tallies: MapHandle::try_from(&skel.maps.tallies)?,
-            lanes: MapHandle::try_from(&skel.maps.lanes)?,
+            lanes: MapHandle::try_from(&skel.maps.bss_lanes)?,
             exits: MapHandle::try_from(&skel.maps.exits)?,
         })
     }
@@ -365,7 +304,7 @@ impl FlowMaps {
     /// matter any more.
     pub(super) fn among(maps: &[MapHandle], own: &Self) -> Option<Self> {
         let named = |name: &str| {
-            let map = maps.iter().find(|map| map.name() == name)?;
+            let map = maps.iter().find(|map| name_of(map.name()) == Some(name))?;
             MapHandle::try_from(map).ok()
         };
         Some(Self {
@@ -389,15 +328,15 @@ impl FlowMaps {
     }
 
     pub(super) fn lend(&self, open: &mut OpenGateSkel<'_>) -> libbpf_rs::Result<()> {
-        open.maps.heads.reuse_fd(self.heads.as_fd())?;
+        open.maps.bss_heads.reuse_fd(self.heads.as_fd())?;
         open.maps.flow_slots.reuse_fd(self.buckets.as_fd())?;
         open.maps.flows.reuse_fd(self.flows.as_fd())?;
         open.maps.wides.reuse_fd(self.wides.as_fd())?;
         open.maps.splices.reuse_fd(self.splices.as_fd())?;
-        open.maps.hops.reuse_fd(self.hops.as_fd())?;
-        open.maps.reals.reuse_fd(self.reals.as_fd())?;
+        open.maps.bss_hops.reuse_fd(self.hops.as_fd())?;
+        open.maps.bss_reals.reuse_fd(self.reals.as_fd())?;
         open.maps.tallies.reuse_fd(self.tallies.as_fd())?;
-        open.maps.lanes.reuse_fd(self.lanes.as_fd())?;
+        open.maps.bss_lanes.reuse_fd(self.lanes.as_fd())?;
         open.maps.exits.reuse_fd(self.exits.as_fd())
     }
 
@@ -433,15 +372,9 @@ impl FlowMaps {
 
     /// What XDP sends back through `port` gets there.
     pub(super) fn answers_directly(&self, port: usize) -> Result<(), GateError> {
-        let mut lane = [0; size_of::<Lane>()];
-        let direct = offset_of!(Lane, direct);
-        lane[direct..direct + 4].copy_from_slice(&1u32.to_ne_bytes());
-        let slot = (port as u32).to_ne_bytes();
-        let written = self.lanes.update(&slot, &lane, libbpf_rs::MapFlags::ANY);
-        written.map_err(|error| GateError::Map {
-            map: "lanes",
-            error,
-        })
+        let lanes = self.map_lanes().map_err(GateError::FlowMemory)?;
+        lanes[port].direct.store(1, Relaxed);
+        Ok(())
     }
 
     /// Lets packets leave through the interface with the index `ifindex` as port `port`.

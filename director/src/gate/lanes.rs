@@ -9,7 +9,8 @@ use std::os::unix::fs::MetadataExt;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, libbpf_sys};
 
-use super::flows::{Array, FlowMaps, Lane};
+use super::flows::{FlowMaps, Lane};
+use super::memory::Array;
 use crate::wire::Mac;
 
 #[allow(missing_docs, unreachable_pub, unused_imports, clippy::all)]
@@ -46,18 +47,8 @@ impl Lanes {
             data.NAMESPACE = namespace()?;
             data.EXITS = maps.exits_id()?;
         }
-        open.maps.lanes.reuse_fd(maps.lanes_fd())?;
+        open.maps.bss_lanes.reuse_fd(maps.lanes_fd())?;
         open.maps.exits.reuse_fd(maps.exits_fd())?;
-        for unused in [
-            &mut open.maps.heads,
-            &mut open.maps.flow_slots,
-            &mut open.maps.flows,
-            &mut open.maps.hops,
-            &mut open.maps.reals,
-            &mut open.maps.tallies,
-        ] {
-            unused.set_autocreate(false)?;
-        }
         let skel = open.load()?;
         Ok(Self {
             states,

@@ -1,8 +1,20 @@
-//! One map of the gate: how its keys and values are read and written.
+//! One map of the gate: its name, and how its keys and values are read and written.
+
+use std::ffi::OsStr;
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use crate::wire::Endpoint;
+
+/// What libbpf calls the map that it makes of a variable begins so (`bpf/memory.h`).
+const MEMORY: &str = ".bss.";
+
+/// The name of a map as `bpf/` has it; none of those that libbpf makes for constants.
+pub(super) fn name_of(map: &OsStr) -> Option<&str> {
+    let name = map.to_str()?;
+    let name = name.strip_prefix(MEMORY).unwrap_or(name);
+    (!name.contains('.')).then_some(name)
+}
 
 /// `struct endpoint` of `bpf/address.h`.
 pub(super) fn endpoint_key(protocol: u8, endpoint: Endpoint) -> [u8; 20] {

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use adminapi::model::Family;
 use libbpf_rs::skel::Skel;
@@ -11,10 +12,11 @@ use super::cookies::CookieCounters;
 use super::endpoints::Endpoints;
 use super::filters::Filters;
 use super::flows::FlowMaps;
-use super::map::{put, sums_percpu};
+use super::map::{name_of, put, sums_percpu};
+use super::memory::Array;
 use super::ports::{self, PORTS};
 use super::repeats::RepeatMaps;
-use super::roll::{RollPlan, Shared};
+use super::roll::RollPlan;
 use super::skel::{GateSkel, OpenGateSkel};
 use super::{GateError, Interface, MAX_QUEUES};
 use crate::cookie::{Resets, Roll};
@@ -135,9 +137,9 @@ impl Maps {
             endpoints: Endpoints::of(skel)?,
             locals: MapHandle::try_from(&skel.maps.locals)?,
             sockets: MapHandle::try_from(&skel.maps.sockets)?,
-            stations: MapHandle::try_from(&skel.maps.stations)?,
+            stations: MapHandle::try_from(&skel.maps.bss_stations)?,
             rules: MapHandle::try_from(&skel.maps.rules)?,
-            scopes: MapHandle::try_from(&skel.maps.scopes)?,
+            scopes: MapHandle::try_from(&skel.maps.bss_scopes)?,
             counters: MapHandle::try_from(&skel.maps.counters)?,
             flows: FlowMaps::of(skel)?,
             roll: MapHandle::try_from(&skel.maps.roll)?,
@@ -163,9 +165,9 @@ impl Maps {
         self.endpoints.lend(open)?;
         open.maps.locals.reuse_fd(self.locals.as_fd())?;
         open.maps.sockets.reuse_fd(self.sockets.as_fd())?;
-        open.maps.stations.reuse_fd(self.stations.as_fd())?;
+        open.maps.bss_stations.reuse_fd(self.stations.as_fd())?;
         open.maps.rules.reuse_fd(self.rules.as_fd())?;
-        open.maps.scopes.reuse_fd(self.scopes.as_fd())?;
+        open.maps.bss_scopes.reuse_fd(self.scopes.as_fd())?;
         open.maps.roll.reuse_fd(self.roll.as_fd())?;
         open.maps.resets.reuse_fd(self.resets.as_fd())?;
         open.maps.cookie_counts.reuse_fd(self.cookies.0.as_fd())?;
@@ -179,21 +181,13 @@ impl Maps {
 
     /// The roll, on the memory that the gate sees.
     pub(super) fn map_roll(&self, plan: &RollPlan) -> Result<Roll, GateError> {
-        let shared = Shared::of(self.roll.as_fd(), plan.words() * size_of::<u64>());
-        let shared = shared.map_err(|error| GateError::Map {
-            map: "roll",
-            error: error.into(),
-        })?;
+        let shared = shared(&self.roll, "roll")?;
         Ok(Roll::new(Box::new(shared), plan.places))
     }
 
     /// The RSTs that were heard, in the same way.
     pub(super) fn map_resets(&self, plan: &RollPlan) -> Result<Resets, GateError> {
-        let shared = Shared::of(self.resets.as_fd(), Resets::KEPT * size_of::<u64>());
-        let shared = shared.map_err(|error| GateError::Map {
-            map: "resets",
-            error: error.into(),
-        })?;
+        let shared = shared(&self.resets, "resets")?;
         Ok(Resets::new(Box::new(shared), plan.places))
     }
 
@@ -267,13 +261,11 @@ impl Maps {
     }
 
     pub(super) fn set_station(&self, port: usize, mac: Mac) -> Result<(), GateError> {
-        let slot = (port as u32).to_ne_bytes();
-        self.stations
-            .update(&slot, &mac.0, MapFlags::ANY)
-            .map_err(|error| GateError::Map {
-                map: "stations",
-                error,
-            })
+        let stations = shared(&self.stations, "stations")?;
+        let [a, b, c, d, e, f] = mac.0;
+        let word = u64::from_ne_bytes([a, b, c, d, e, f, 0, 0]);
+        stations[port].store(word, Relaxed);
+        Ok(())
     }
 
     pub(super) fn counters(&self, port: usize) -> Result<GateCounters, GateError> {
@@ -299,12 +291,19 @@ impl Maps {
     }
 }
 
-/// The maps of `bpf/`, without those that libbpf makes for constants, whose names have dots.
+/// The words of a map, in this process's memory.
+fn shared(map: &MapHandle, name: &'static str) -> Result<Array<AtomicU64>, GateError> {
+    Array::map(map).map_err(|error| GateError::Map {
+        map: name,
+        error: error.into(),
+    })
+}
+
+/// The maps of `bpf/`.
 fn named(skel: &GateSkel<'_>) -> libbpf_rs::Result<Vec<(String, MapHandle)>> {
     let maps = skel.object().maps();
-    let named = maps.map(|map| (map.name().to_string_lossy().into_owned(), map));
+    let named = maps.filter_map(|map| Some((name_of(map.name())?.to_owned(), map)));
     named
-        .filter(|(name, _)| !name.contains('.'))
         .map(|(name, map)| Ok((name, MapHandle::try_from(&map)?)))
         .collect()
 }

@@ -19,6 +19,7 @@ mod lanes;
 mod limits;
 mod map;
 mod maps;
+pub mod memory;
 mod pins;
 mod ports;
 mod program;

@@ -33,7 +33,7 @@ use super::{GateError, Interface, XdpMode};
 use crate::bpf_link;
 
 /// `PINNED_LAYOUT` in `bpf/maps.h`.
-const LAYOUT: u32 = 10;
+const LAYOUT: u32 = 11;
 const RECORD: &str = "record";
 const MAPS: &str = "maps";
 const NEXT: &str = "maps-next";

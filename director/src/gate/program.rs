@@ -9,6 +9,7 @@ use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapHandle, OpenMapMut, OpenObject};
 
 use super::carried::Carried;
+use super::map::name_of;
 use super::maps::Maps;
 use super::roll::RollPlan;
 use super::skel::{GateSkelBuilder, OpenGateSkel};
@@ -101,11 +102,13 @@ fn carry(carried: &Carried, open: &mut OpenGateSkel<'_>) -> libbpf_rs::Result<()
     let maps = carried.maps();
     let same_flows = flows::ARRAYS.iter().all(|name| {
         let mut all = open.open_object_mut().maps_mut();
-        all.any(|own| own.name() == *name && maps.iter().any(|map| fits(map, &own)))
+        let own = all.find(|own| name_of(own.name()) == Some(name));
+        own.is_some_and(|own| maps.iter().any(|map| fits(map, &own)))
     });
     for mut own in open.open_object_mut().maps_mut() {
-        let is_flows = flows::ARRAYS.iter().any(|name| own.name() == *name);
-        if is_flows && !same_flows || !carried.shares(own.name()) {
+        let name = name_of(own.name()).unwrap_or_default();
+        let is_flows = flows::ARRAYS.contains(&name);
+        if is_flows && !same_flows || !carried.shares(name) {
             continue;
         }
         if let Some(map) = maps.iter().find(|map| fits(map, &own)) {

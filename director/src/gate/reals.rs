@@ -1,31 +1,34 @@
-//! Where the addresses of real servers fall, so that the gate looks few others up (`real_places` of
+//! Where the addresses of real servers fall, so that the gate looks few others up (`real_bits` of
 //! `bpf/filter.h`).
 
-use libbpf_rs::{MapCore, MapFlags, MapHandle};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use libbpf_rs::MapHandle;
 use parking_lot::Mutex;
 
-use super::GateError;
+use super::memory::Array;
 use crate::wire::Addr;
-
-/// `REAL_WORDS`.
-const WORDS: usize = 64;
 
 /// Bits of a word.
 const BITS: usize = 64;
 
-/// The map, and how many real servers stand behind each bit.
+/// How many real servers stand behind each bit.
 #[derive(Debug)]
 pub(super) struct Reals {
     map: MapHandle,
+    words: Array<AtomicU64>,
     counts: Mutex<Box<[u32]>>,
 }
 
 impl Reals {
-    pub(super) fn of(map: MapHandle) -> Self {
-        Self {
+    pub(super) fn of(map: MapHandle) -> libbpf_rs::Result<Self> {
+        let words = Array::map(&map)?;
+        let counts = vec![0; words.len() * BITS];
+        Ok(Self {
             map,
-            counts: Mutex::new(vec![0; WORDS * BITS].into()),
-        }
+            words,
+            counts: Mutex::new(counts.into()),
+        })
     }
 
     pub(super) const fn map(&self) -> &MapHandle {
@@ -33,13 +36,13 @@ impl Reals {
     }
 
     /// A real server has come.
-    pub(super) fn enter(&self, addr: Addr) -> Result<(), GateError> {
-        self.change(addr, |count| count.saturating_add(1))
+    pub(super) fn enter(&self, addr: Addr) {
+        self.change(addr, |count| count.saturating_add(1));
     }
 
     /// One has gone.
-    pub(super) fn leave(&self, addr: Addr) -> Result<(), GateError> {
-        self.change(addr, |count| count.saturating_sub(1))
+    pub(super) fn leave(&self, addr: Addr) {
+        self.change(addr, |count| count.saturating_sub(1));
     }
 
     /// Whether there may be one at this address.
@@ -47,26 +50,15 @@ impl Reals {
         self.counts.lock()[place_of(addr)] > 0
     }
 
-    fn change(&self, addr: Addr, change: impl Fn(u32) -> u32) -> Result<(), GateError> {
+    fn change(&self, addr: Addr, change: impl Fn(u32) -> u32) {
         let place = place_of(addr);
+        let (word, bit) = (&self.words[place / BITS], 1 << (place % BITS));
         let mut counts = self.counts.lock();
-        let before = counts[place];
-        counts[place] = change(before);
-        let slot = place / BITS;
-        let of_word = &counts[slot * BITS..][..BITS];
-        let word = of_word
-            .iter()
-            .rev()
-            .fold(0, |word, count| word << 1 | u64::from(*count > 0));
-        let key = (slot as u32).to_ne_bytes();
-        let written = self.map.update(&key, &word.to_ne_bytes(), MapFlags::ANY);
-        written.map_err(|error| {
-            counts[place] = before;
-            GateError::Map {
-                map: "real_places",
-                error,
-            }
-        })
+        counts[place] = change(counts[place]);
+        match counts[place] {
+            0 => word.fetch_and(!bit, Relaxed),
+            _ => word.fetch_or(bit, Relaxed),
+        };
     }
 }
 

@@ -29,9 +29,9 @@ const MOST: usize = NUMBERS as usize - 1 - RESTING;
 /// Words of a standing.
 const WORDS: usize = 9;
 /// Words of all rows.
-pub(super) const PLACES_WORDS: usize = ROW << ROW_BITS;
+const PLACES_WORDS: usize = ROW << ROW_BITS;
 /// Words of all standings.
-pub(super) const STANDINGS_WORDS: usize = NUMBERS as usize * WORDS;
+const STANDINGS_WORDS: usize = NUMBERS as usize * WORDS;
 
 /// Memory that the gate reads.
 type Memory = Box<dyn AsRef<[AtomicU64]> + Send + Sync>;
@@ -59,6 +59,8 @@ pub(super) struct Standings {
 impl Standings {
     /// An empty one, in memory of zeroes.
     pub(super) fn new(places: Memory, standings: Memory) -> Self {
+        debug_assert_eq!((*places).as_ref().len(), PLACES_WORDS);
+        debug_assert_eq!((*standings).as_ref().len(), STANDINGS_WORDS);
         Self {
             places,
             standings,
