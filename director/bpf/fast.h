@@ -32,9 +32,10 @@ static __always_inline const struct hop *hop_of(const struct found *f)
 	const struct way *way = f->way;
 	const struct hop *hop = &hops[way->hop >> HOP_ERA_BITS & (HOPS - 1)];
 	const struct real *real = &reals[f->flow->real & (REALS - 1)];
-	bool holds = real->era == way->era &&
-		     hop->era == (way->hop & ((1 << HOP_ERA_BITS) - 1));
+	bool holds;
 
+	barrier_var(hop);
+	holds = real->era == way->era && hop->era == (way->hop & ((1 << HOP_ERA_BITS) - 1));
 	return holds && lanes[hop->port & (LANES - 1)].on ? hop : NULL;
 }
 
@@ -48,7 +49,7 @@ static __always_inline void tally(const struct found *f, __u32 length)
 {
 	__u32 row = bpf_get_smp_processor_id() * REALS + f->flow->real;
 	struct tally *tally = bpf_map_lookup_elem(&tallies, &row);
-	struct course *course = &f->flow->course[f->back];
+	struct course *course = course_of(f->flow, f->back);
 
 	course->packets += 1;
 	course->bytes += length;
@@ -157,7 +158,7 @@ static __always_inline int send(struct xdp_md *ctx, const struct hop *hop)
 // By a tunnel. Where a frame has no room at its front, the director has.
 static __always_inline int send_wrapped(struct xdp_md *ctx, const struct trip *t)
 {
-	if (!grow(ctx, overhead_of(&t->found), t->length))
+	if (bpf_xdp_adjust_head(ctx, -(int)overhead_of(&t->found)))
 		return MISS;
 	tally(&t->found, t->length);
 	if (!wrap(ctx, &t->found, t->length))
@@ -188,10 +189,10 @@ static __always_inline int forward(struct xdp_md *ctx)
 		return MISS;
 	if (v4 ? !read_v4_flow(ip, end, &t) : !read_v6_flow(ip, end, &t))
 		return MISS;
-	if (t.found.flow->kind & FLOW_WRAP)
-		return send_wrapped(ctx, &t);
 	if (is_overlong(ctx, &t))
 		return MISS;
+	if (t.found.flow->kind & FLOW_WRAP)
+		return send_wrapped(ctx, &t);
 	tally(&t.found, t.length);
 	if (v4)
 		rewrite_v4(ip, end, &t.found);

@@ -52,8 +52,11 @@ struct course {
 	__u32 seen;   // tick of the last packet
 };
 
-// Where the packets that go one way leave, and how. Written by the director.
+// Whose the packets are that go one way, and where they leave. Written by the director.
 struct way {
+	__be32 src; // IPv6: the last word
+	__be32 dst;
+	__be32 ports; // as they follow each other in a packet
 	__u32 hop; // number and era; no number, no forwarding
 	__u32 era; // of the real server
 	__u16 longest; // IP packet that fits the next hop
@@ -78,22 +81,18 @@ enum shim {
 #define FLOW_SPLICE 32   // the ends number what the real server says in different ways
 #define FLOW_WIDE 64     // not all of its addresses are of IPv4
 
-// Packets from the client have the first two, and leave with the last two; those from the real
-// server the other way round.
-enum place {
-	CLIENT,
-	VIP,
-	LOCAL, // whom the real server talks to; of a tunnel, its outer source
-	REAL_SERVER,
-	PLACES,
+// The ways of a flow: from the client to the VIP, and from the real server to whom it talks to. What
+// goes one way leaves with the ends of the other, mirrored. Of a tunnel, the way back has the ends of its
+// outer header.
+enum direction {
+	THERE,
+	BACK,
 };
 
 // Two cache lines side by side, of which a packet writes the first and reads both: what a packet
 // costs among many flows are the lines, and the pages, that it is the first to meet.
 struct flow {
-	struct course course[2]; // there, and back
-	__be32 addr[PLACES]; // IPv6: the last word of each
-	__be16 port[PLACES]; // of a tunnel, those of its outer header in the last two
+	struct course course[2];
 	struct way way[2];
 	__u16 real;
 	__u8 kind;
@@ -101,8 +100,14 @@ struct flow {
 	__u32 entropy; // of a tunnel
 };
 
+struct ends {
+	struct address src;
+	struct address dst;
+};
+
+// By way.
 struct wide {
-	struct address addr[PLACES];
+	struct ends ends[2];
 };
 
 // How far a sender shifts its windows, and how far their receiver does.

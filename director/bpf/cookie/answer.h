@@ -11,7 +11,7 @@
 #include <linux/tcp.h>
 
 #include "../maps.h"
-#include "../sum.h"
+#include "../ipv4.h"
 #include "options.h"
 #include "service.h"
 
@@ -68,25 +68,16 @@ static __always_inline void turn_ethernet(struct station *to)
 	to[1] = own;
 }
 
-// These two write the header and give the sum of the addresses, for the checksum of TCP. Headers are
-// written in whole words, and nothing is read back: a processor waits where it has to put a word
-// together of what was just written.
+// These two write the header and give the sum of the addresses, for the checksum of TCP.
 static __always_inline __u64 turn_v4(struct iphdr *ip, __u16 length)
 {
-	__be32 *word = (__be32 *)ip;
-	__be32 first = bpf_htonl(0x45000000 | (sizeof(*ip) + length));
-	__be32 second = bpf_htonl(0x4000); // do not fragment
-	__be32 third = bpf_htonl(OUR_TTL << 24 | IPPROTO_TCP << 16);
-	__be32 src = ip->saddr, dst = ip->daddr;
-	__u64 addresses = (__u64)src + dst;
+	struct ipv4_start start = {
+		bpf_htonl(0x45000000 | (sizeof(*ip) + length)),
+		bpf_htonl(IP_DONT_FRAGMENT),
+		bpf_htonl(OUR_TTL << 24 | IPPROTO_TCP << 16),
+	};
 
-	word[0] = first;
-	word[1] = second;
-	word[2] = third;
-	ip->check = ~folded(addresses + first + second + third);
-	ip->saddr = dst;
-	ip->daddr = src;
-	return addresses;
+	return write_ipv4(ip, &start, ip->daddr, ip->saddr);
 }
 
 static __always_inline __u64 turn_v6(struct ipv6hdr *ip, __u16 length)

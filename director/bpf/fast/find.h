@@ -14,7 +14,7 @@
 struct tuple {
 	const __be32 *src; // one word, or four
 	const __be32 *dst;
-	__u32 ports;
+	__be32 ports;
 	__u8 kind; // FLOW_V6, FLOW_TCP
 	__u8 protocol;
 };
@@ -25,7 +25,7 @@ struct found {
 	const struct way *way;
 	const struct wide *wide; // if it is
 	const struct splice *splice; // if its ends need it
-	__u32 back; // 1: from the real server
+	enum direction back;
 };
 
 static __always_inline __u32 hash_of(const struct tuple *t)
@@ -74,18 +74,6 @@ static __always_inline __u64 slot_in(__u32 number, __u32 hash)
 	return slot && slot >> 32 == hash ? slot : slot_away(bucket, hash);
 }
 
-// Where an address or a port of a packet stands that would stand at `place` if the client had sent
-// it: the four are mirrored on the way back.
-static __always_inline __u32 seen_from(const struct found *f, enum place place)
-{
-	return place ^ f->back * 3;
-}
-
-static __always_inline const struct address *wide_of(const struct found *f, enum place place)
-{
-	return &f->wide->addr[seen_from(f, place)];
-}
-
 static __always_inline bool is_at(const struct address *a, const __be32 *word)
 {
 	return a->word[0] == word[0] && a->word[1] == word[1] && a->word[2] == word[2] &&
@@ -95,17 +83,35 @@ static __always_inline bool is_at(const struct address *a, const __be32 *word)
 // That four words of an address are there the verifier has forgotten by now.
 static __always_inline bool is_its(const struct found *f, const struct tuple *t, void *end)
 {
-	const struct flow *flow = f->flow;
+	const struct way *way = f->way;
+	const struct ends *ends;
 
-	if ((flow->kind & (FLOW_V6 | FLOW_TCP)) != t->kind ||
-	    flow->port[seen_from(f, CLIENT)] != (__be16)t->ports ||
-	    flow->port[seen_from(f, VIP)] != t->ports >> 16)
+	if ((f->flow->kind & (FLOW_V6 | FLOW_TCP)) != t->kind || way->ports != t->ports)
 		return false;
-	if (t->kind & FLOW_V6)
-		return f->wide && (void *)(t->dst + 4) <= end && (void *)(t->src + 4) <= end &&
-		       is_at(wide_of(f, CLIENT), t->src) && is_at(wide_of(f, VIP), t->dst);
-	return flow->addr[seen_from(f, CLIENT)] == *t->src &&
-	       flow->addr[seen_from(f, VIP)] == *t->dst;
+	if (!(t->kind & FLOW_V6))
+		return way->src == *t->src && way->dst == *t->dst;
+	if (!f->wide || (void *)(t->dst + 4) > end || (void *)(t->src + 4) > end)
+		return false;
+	ends = &f->wide->ends[f->back];
+	return is_at(&ends->src, t->src) && is_at(&ends->dst, t->dst);
+}
+
+// A way of a flow, and its course. Without the barriers clang reckons the address anew for each field.
+
+static __always_inline const struct way *way_of(const struct flow *flow, enum direction back)
+{
+	const struct way *way = &flow->way[back];
+
+	barrier_var(way);
+	return way;
+}
+
+static __always_inline struct course *course_of(struct flow *flow, enum direction back)
+{
+	struct course *course = &flow->course[back];
+
+	barrier_var(course);
+	return course;
 }
 
 static __always_inline bool find(const struct tuple *t, void *end, struct found *f)
@@ -124,7 +130,7 @@ static __always_inline bool find(const struct tuple *t, void *end, struct found 
 	f->flow = bpf_map_lookup_elem(&flows, &number);
 	if (!f->flow)
 		return false;
-	f->way = &f->flow->way[f->back];
+	f->way = way_of(f->flow, f->back);
 	kind = f->flow->kind;
 	f->wide = kind & FLOW_WIDE ? bpf_map_lookup_elem(&wides, &number) : NULL;
 	f->splice = kind & FLOW_SPLICE ? bpf_map_lookup_elem(&splices, &number) : NULL;

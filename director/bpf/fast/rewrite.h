@@ -30,12 +30,8 @@ static __always_inline __u16 changed(__u16 checksum, __u32 change)
 
 static __always_inline void set_stations(struct ethhdr *eth, const struct hop *hop)
 {
-	__u16 *word = (__u16 *)eth;
-
-	for (int i = 0; i < 3; i++) {
-		word[i] = hop->dst[i];
-		word[3 + i] = hop->src[i];
-	}
+	*(__u64 *)eth = *(const __u64 *)hop;
+	*((__u32 *)eth + 2) = *((const __u32 *)hop + 2);
 }
 
 // Headers are there, as who read them has found; the checks are for the verifier, which has
@@ -43,14 +39,13 @@ static __always_inline void set_stations(struct ethhdr *eth, const struct hop *h
 
 static __always_inline void set_ports(void *l4, void *end, const struct found *f)
 {
-	__be16 *port = l4;
+	__be32 *ports = l4, mirrored = way_of(f->flow, !f->back)->ports;
 	struct tcphdr *tcp = l4;
 	__u32 change = f->way->l4_change;
 
-	if (l4 + sizeof(__u32) > end)
+	if ((void *)(ports + 1) > end)
 		return;
-	port[0] = f->flow->port[seen_from(f, LOCAL)];
-	port[1] = f->flow->port[seen_from(f, REAL_SERVER)];
+	*ports = mirrored << 16 | mirrored >> 16;
 	if (f->flow->kind & FLOW_TCP) {
 		if ((void *)(tcp + 1) > end)
 			return;
@@ -75,8 +70,10 @@ static __always_inline void rewrite_v4(struct iphdr *ip, void *end, const struct
 	ip->ttl--;
 	if (f->flow->kind & FLOW_TRANSLATE) {
 		change += f->way->ip_change;
-		ip->saddr = f->flow->addr[seen_from(f, LOCAL)];
-		ip->daddr = f->flow->addr[seen_from(f, REAL_SERVER)];
+		const struct way *other = way_of(f->flow, !f->back);
+
+		ip->saddr = other->dst;
+		ip->daddr = other->src;
 		set_ports(ip + 1, end, f);
 	}
 	ip->check = changed(ip->check, change);
@@ -88,8 +85,10 @@ static __always_inline void rewrite_v6(struct ipv6hdr *ip, void *end, const stru
 		return;
 	ip->hop_limit--;
 	if (f->flow->kind & FLOW_TRANSLATE && f->wide) {
-		__builtin_memcpy(&ip->saddr, wide_of(f, LOCAL), sizeof(ip->saddr));
-		__builtin_memcpy(&ip->daddr, wide_of(f, REAL_SERVER), sizeof(ip->daddr));
+		const struct ends *ends = &f->wide->ends[!f->back];
+
+		__builtin_memcpy(&ip->saddr, &ends->dst, sizeof(ip->saddr));
+		__builtin_memcpy(&ip->daddr, &ends->src, sizeof(ip->daddr));
 		set_ports(ip + 1, end, f);
 	}
 }

@@ -133,14 +133,14 @@ static __always_inline bool is_near(const struct course *sender, const struct cl
 
 static __always_inline bool moves(const struct found *f, const struct claim *s)
 {
-	struct course *sender = &f->flow->course[f->back];
+	struct course *sender = course_of(f->flow, f->back);
 	__u32 window = s->window << (f->way->shift & 15);
 
 	if (f->flow->kind & FLOW_ONE_WAY) {
 		if (!is_near(sender, s))
 			return false;
 	} else {
-		if (!is_within_windows(sender, &f->flow->course[!f->back], s))
+		if (!is_within_windows(sender, course_of(f->flow, !f->back), s))
 			return false;
 		sender->edge = later(s->ack + (window ? window : 1), sender->edge);
 	}

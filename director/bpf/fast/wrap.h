@@ -9,13 +9,11 @@
 
 #pragma once
 
-#include "../sum.h"
+#include "../ipv4.h"
 #include "rewrite.h"
 
 #define GRE_LENGTH 4
 #define GUE_LENGTH 12 // UDP and GUE
-
-#define IP_DONT_FRAGMENT 0x4000
 
 // The first of the dynamic ports, which bear the entropy of GUE.
 #define DYNAMIC_PORTS 0xc000
@@ -38,18 +36,6 @@ static __always_inline __u32 shim_length(__u8 shim)
 static __always_inline __u8 shim_protocol(__u8 shim, const struct inner *inner)
 {
 	return shim == GUE ? IPPROTO_UDP : shim == GRE ? IPPROTO_GRE : inner->protocol;
-}
-
-// Makes a frame longer at its front, and leaves the padding of Ethernet behind.
-static __always_inline bool grow(struct xdp_md *ctx, __u32 overhead, __u32 length)
-{
-	__u32 surplus = ctx->data_end - ctx->data - sizeof(struct ethhdr) - length;
-
-	if (bpf_xdp_adjust_head(ctx, -(int)overhead))
-		return false;
-	if (surplus)
-		bpf_xdp_adjust_tail(ctx, -(int)surplus);
-	return true;
 }
 
 // Takes a hop off the datagram at `at`, and reads it.
@@ -86,24 +72,18 @@ static __always_inline bool write_v4(struct iphdr *ip, void *end, const struct f
 				     const struct inner *inner)
 {
 	const struct flow *flow = f->flow;
-	__u32 *word = (__u32 *)ip;
-	__u64 sum = 0;
+	const struct way *outer = &flow->way[BACK];
+	__u16 length = sizeof(*ip) + shim_length(flow->shim) + inner->length;
+	__u16 id = flow->entropy + flow->course[THERE].packets;
+	struct ipv4_start start = {
+		bpf_htonl(0x45000000 | inner->class << 16 | length),
+		bpf_htonl(inner->may_fragment ? id << 16 : IP_DONT_FRAGMENT),
+		bpf_htonl(inner->hops << 24 | shim_protocol(flow->shim, inner) << 16),
+	};
 
 	if ((void *)(ip + 1) > end)
 		return false;
-	*(__u8 *)ip = 0x45;
-	ip->tos = inner->class;
-	ip->tot_len = bpf_htons(sizeof(*ip) + shim_length(flow->shim) + inner->length);
-	ip->id = inner->may_fragment ? (__u16)(flow->entropy + flow->course[0].packets) : 0;
-	ip->frag_off = inner->may_fragment ? 0 : bpf_htons(IP_DONT_FRAGMENT);
-	ip->ttl = inner->hops;
-	ip->protocol = shim_protocol(flow->shim, inner);
-	ip->check = 0;
-	ip->saddr = flow->addr[LOCAL];
-	ip->daddr = flow->addr[REAL_SERVER];
-	for (int i = 0; i < 5; i++)
-		sum += word[i];
-	ip->check = ~folded(sum);
+	write_ipv4(ip, &start, outer->dst, outer->src);
 	return true;
 }
 
@@ -119,8 +99,8 @@ static __always_inline bool write_v6(struct ipv6hdr *ip, void *end, const struct
 	ip->payload_len = bpf_htons(shim_length(flow->shim) + inner->length);
 	ip->nexthdr = shim_protocol(flow->shim, inner);
 	ip->hop_limit = inner->hops;
-	__builtin_memcpy(&ip->saddr, &f->wide->addr[LOCAL], sizeof(ip->saddr));
-	__builtin_memcpy(&ip->daddr, &f->wide->addr[REAL_SERVER], sizeof(ip->daddr));
+	__builtin_memcpy(&ip->saddr, &f->wide->ends[BACK].dst, sizeof(ip->saddr));
+	__builtin_memcpy(&ip->daddr, &f->wide->ends[BACK].src, sizeof(ip->daddr));
 	return true;
 }
 
@@ -140,7 +120,7 @@ static __always_inline bool write_shim(void *at, void *end, const struct flow *f
 		if (at + GUE_LENGTH > end)
 			return false;
 		half[0] = bpf_htons(DYNAMIC_PORTS | (flow->entropy & 0xffff));
-		half[1] = flow->port[REAL_SERVER];
+		half[1] = (__be16)flow->way[BACK].ports;
 		half[2] = bpf_htons(GUE_LENGTH + inner->length);
 		half[3] = 0;
 		gue[0] = 0;
@@ -153,7 +133,7 @@ static __always_inline bool write_shim(void *at, void *end, const struct flow *f
 
 static __always_inline bool is_wrapped_in_v4(const struct found *f)
 {
-	return !f->wide || is_v4(&f->wide->addr[REAL_SERVER]);
+	return !f->wide || is_v4(&f->wide->ends[BACK].src);
 }
 
 // Wraps a packet that has been made longer; false is impossible, but the verifier cannot know.

@@ -3,8 +3,11 @@
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::hash::words;
-use crate::gate::flows::{Flow, Flows, SharedSplice, Wide, kind};
+use crate::gate::flows::{Flow, Flows, SharedSplice, Way, Wide, kind};
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
+
+/// Source and destination.
+pub(super) type Ends = [Endpoint; 2];
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
@@ -26,56 +29,54 @@ impl<'a> Place<'a> {
 
     /// The tuple of the packets that the flow has from its client.
     pub(super) fn original(self) -> Tuple {
-        let ([client, vip, ..], [src, dst, ..]) = (self.addrs(), self.ports());
-        Tuple {
-            protocol: self.protocol(),
-            src: Endpoint::new(client, src),
-            dst: Endpoint::new(vip, dst),
-        }
+        let [there, _] = self.ends();
+        self.tuple(there)
     }
 
     /// The tuple of the packets that it has from its real server, if they pass here.
     pub(super) fn reply(self) -> Option<Tuple> {
-        let ([.., local, real], [.., dst, src]) = (self.addrs(), self.ports());
-        (!self.is(kind::ONE_WAY)).then_some(Tuple {
-            protocol: self.protocol(),
-            src: Endpoint::new(real, src),
-            dst: Endpoint::new(local, dst),
+        let [_, back] = self.ends();
+        (!self.is(kind::ONE_WAY)).then(|| self.tuple(back))
+    }
+
+    /// By way: source and destination.
+    pub(super) fn ends(self) -> [Ends; 2] {
+        [0, 1].map(|way| {
+            let Way {
+                src, dst, ports, ..
+            } = &self.flow.ways[way];
+            let [from, to] = match self.is(kind::WIDE) {
+                true => self.wide.0[way].each_ref().map(wide_addr),
+                false => [src, dst].map(v4_addr),
+            };
+            let port = |end: usize| u16::from_be(ports[end].load(Relaxed));
+            [Endpoint::new(from, port(0)), Endpoint::new(to, port(1))]
         })
     }
 
-    /// Client, VIP, whom the real server talks to, real server.
-    pub(super) fn addrs(self) -> [Addr; 4] {
-        match self.is(kind::WIDE) {
-            true => self.wide.0.each_ref().map(wide_addr),
-            false => self.flow.addrs.each_ref().map(v4_addr),
-        }
-    }
-
-    /// In the same order.
-    pub(super) fn ports(self) -> [u16; 4] {
-        let ports = self.flow.ports.each_ref();
-        ports.map(|cell| u16::from_be(cell.load(Relaxed)))
-    }
-
     /// Writes them; the kind of the flow says how they are read.
-    pub(super) fn write_addrs(self, addrs: [Addr; 4]) {
-        let is_wide = !addrs.iter().all(|addr| addr.is_v4());
-        for (n, addr) in addrs.into_iter().enumerate() {
-            let words = words(addr);
-            self.flow.addrs[n].store(words[3], Relaxed);
-            if is_wide {
-                let cells = self.wide.0[n].iter().zip(words);
-                cells.for_each(|(cell, word)| cell.store(word, Relaxed));
+    pub(super) fn write_ends(self, ends: [Ends; 2]) {
+        let is_wide = !ends.as_flattened().iter().all(|end| end.addr.is_v4());
+        for (way, ends) in ends.into_iter().enumerate() {
+            let cells = &self.flow.ways[way];
+            for (n, last) in [&cells.src, &cells.dst].into_iter().enumerate() {
+                let words = words(ends[n].addr);
+                last.store(words[3], Relaxed);
+                cells.ports[n].store(ends[n].port.to_be(), Relaxed);
+                if is_wide {
+                    let cells = self.wide.0[way][n].iter().zip(words);
+                    cells.for_each(|(cell, word)| cell.store(word, Relaxed));
+                }
             }
         }
     }
 
-    fn protocol(self) -> Protocol {
-        match self.is(kind::TCP) {
+    fn tuple(self, [src, dst]: Ends) -> Tuple {
+        let protocol = match self.is(kind::TCP) {
             true => Protocol::Tcp,
             false => Protocol::Udp,
-        }
+        };
+        Tuple { protocol, src, dst }
     }
 
     fn is(self, bit: u8) -> bool {

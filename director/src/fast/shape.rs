@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::place::Place;
+use super::place::{Ends, Place};
 use crate::forward::Splice;
 use crate::gate::flows::{Course, SharedSplice, Way, kind};
 use crate::wire::{Addr, Endpoint, Protocol, Tuple};
@@ -95,49 +95,40 @@ impl Shape {
             Manner::AsTheyAre => kind::ONE_WAY,
             Manner::Wrapped(_) => kind::ONE_WAY | kind::WRAP,
         };
-        let width = match self.addrs().iter().all(|addr| addr.is_v4()) {
+        let ends = self.ends();
+        let width = match ends.as_flattened().iter().all(|end| end.addr.is_v4()) {
             true => 0,
             false => kind::WIDE,
         };
         family | protocol | manner | width
     }
 
-    fn local(&self) -> Addr {
-        match &self.manner {
-            Manner::Wrapped(wrapping) => wrapping.src,
-            _ => self.peer.addr,
-        }
-    }
-
-    fn addrs(&self) -> [Addr; 4] {
-        let Self {
-            client, vip, real, ..
-        } = self;
-        [client.addr, vip.addr, self.local(), real.addr]
-    }
-
-    /// In the order of [`Shape::addrs`]; of a tunnel, those of its outer header come last.
-    const fn ports(&self) -> [u16; 4] {
-        let [client, vip] = [self.client.port, self.vip.port];
-        match &self.manner {
-            Manner::Wrapped(wrapping) => [client, vip, 0, wrapping.shim.port()],
-            Manner::AsTheyAre => [client, vip, client, vip],
-            _ => [client, vip, self.peer.port, self.real.port],
-        }
+    /// By way, as in [`Place::ends`]; of a tunnel, those of its outer header come last.
+    const fn ends(&self) -> [Ends; 2] {
+        let there = [self.client, self.vip];
+        let (real, local) = match &self.manner {
+            Manner::Wrapped(wrapping) => (
+                Endpoint::new(self.real.addr, wrapping.shim.port()),
+                Endpoint::new(wrapping.src, 0),
+            ),
+            Manner::AsTheyAre => (
+                Endpoint::new(self.real.addr, self.vip.port),
+                Endpoint::new(self.peer.addr, self.client.port),
+            ),
+            _ => (self.real, self.peer),
+        };
+        [there, [real, local]]
     }
 
     /// Writes it to a place that nobody can find yet.
     pub(super) fn write(&self, place: &Place<'_>) {
         let flow = place.flow;
-        place.write_addrs(self.addrs());
-        for (cell, port) in flow.ports.iter().zip(self.ports()) {
-            cell.store(port.to_be(), Relaxed);
+        let ends = self.ends();
+        place.write_ends(ends);
+        let [there, back] = ends;
+        for (way, from, to) in [(&flow.ways[0], there, back), (&flow.ways[1], back, there)] {
+            write_way(way, from, mirrored(to));
         }
-        let [client, vip, local, real] = self.addrs();
-        let [a, b, c, d] = self.ports().map(u16::to_be);
-        let [there, back] = &flow.ways;
-        write_way(there, [client, vip], [local, real], [!a, !b, c, d]);
-        write_way(back, [real, local], [vip, client], [!d, !c, b, a]);
         for course in &flow.courses {
             clear(course);
         }
@@ -174,10 +165,7 @@ impl Shape {
             }
             _ => true,
         };
-        flow.kind.load(Relaxed) == self.kind()
-            && same_wrapping
-            && place.addrs() == self.addrs()
-            && place.ports() == self.ports()
+        flow.kind.load(Relaxed) == self.kind() && same_wrapping && place.ends() == self.ends()
     }
 }
 
@@ -198,11 +186,16 @@ impl Shim {
     }
 }
 
-/// Writes what becomes of the checksums of a way; `ports` as they are added to the complement. It
-/// leads nowhere yet.
-fn write_way(way: &Way, from: [Addr; 2], to: [Addr; 2], ports: [u16; 4]) {
-    let addrs = change(from, to);
-    let ports = ports.into_iter().map(u32::from).sum::<u32>();
+const fn mirrored([src, dst]: Ends) -> Ends {
+    [dst, src]
+}
+
+/// Writes what becomes of the checksums of a way. It leads nowhere yet.
+fn write_way(way: &Way, from: Ends, to: Ends) {
+    let addrs = change(from.map(|end| end.addr), to.map(|end| end.addr));
+    let gone = from.map(|end| u32::from(!end.port.to_be()));
+    let come = to.map(|end| u32::from(end.port.to_be()));
+    let ports: u32 = gone.into_iter().chain(come).sum();
     way.hop.store(0, Relaxed);
     way.ip_change.store(addrs, Relaxed);
     way.l4_change.store(fold(u32::from(addrs) + ports), Relaxed);

@@ -85,6 +85,12 @@ pub struct Course {
 #[derive(Debug, Default)]
 #[allow(missing_docs, reason = "bpf/flows.h says what they are")]
 pub struct Way {
+    /// In network byte order.
+    pub src: AtomicU32,
+    /// The same.
+    pub dst: AtomicU32,
+    /// The same: of source and destination.
+    pub ports: [AtomicU16; 2],
     pub hop: AtomicU32,
     pub era: AtomicU32,
     pub longest: AtomicU16,
@@ -113,10 +119,6 @@ pub mod kind {
 pub struct Flow {
     /// By direction.
     pub courses: [Course; 2],
-    /// Client, VIP, whom the real server talks to, real server: in network byte order.
-    pub addrs: [AtomicU32; 4],
-    /// The same.
-    pub ports: [AtomicU16; 4],
     /// By direction.
     pub ways: [Way; 2],
     pub real: AtomicU16,
@@ -125,10 +127,10 @@ pub struct Flow {
     pub entropy: AtomicU32,
 }
 
-/// `struct wide`: addresses as in [`Flow`], in full.
+/// `struct wide`: by direction, addresses of source and destination, in full.
 #[repr(C)]
 #[derive(Debug, Default)]
-pub struct Wide(pub [[AtomicU32; 4]; 4]);
+pub struct Wide(pub [[[AtomicU32; 4]; 2]; 2]);
 
 /// `struct splice`.
 #[repr(C)]
