@@ -53,7 +53,8 @@ pub(super) async fn run(line: &Line, director: &Client, form: Form) -> Result<Sa
     let service = line.service.id()?;
     let at = line.real_server.or_port(service, port(service))?;
     let patch = RealPatch::drain(line.deadline);
-    let mut real = director.change_real(service, at, patch).await?;
+    let begun = director.change_real(service, at, patch).await;
+    let mut real = begun.map_err(|error| named(error.into(), service, at))?;
     if line.no_wait {
         let text = |real: &RealView| format!("{}\n", left(real));
         return Ok(form.show(&real, text).into());
@@ -107,6 +108,20 @@ impl Drained {
     }
 }
 
+/// Which one there is not, and where those are found that there are.
+fn named(error: DirectorError, service: ServiceId, at: SocketAddr) -> DirectorError {
+    match error {
+        DirectorError::NoService => DirectorError::Refused(format!(
+            "there is no service {service}; `bulwark -L -n` lists all"
+        )),
+        DirectorError::NoReal => DirectorError::Refused(format!(
+            "the service {service} has no real server {at}; `bulwark -L -n` lists those that it has, with \
+             their ports"
+        )),
+        error => error,
+    }
+}
+
 fn left(real: &RealView) -> String {
     let connections = real.draining.map_or(0, |draining| draining.connections);
     format!("{}: {connections} connections left", real.endpoint())
@@ -115,6 +130,24 @@ fn left(real: &RealView) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let (service, at) = ("tcp:192.0.2.10:80", "10.0.0.12:8080");
+        let told = |error| named(error, service.parse().unwrap(), at.parse().unwrap());
+        for (missing, names) in [
+            (DirectorError::NoService, &[service][..]),
+            (DirectorError::NoReal, &[service, at]),
+        ] {
+            let status = missing.status();
+            let error = told(missing);
+            let text = error.to_string();
+            assert!(names.iter().all(|name| text.contains(name)), "{text}");
+            assert!(text.contains("bulwark -L -n"), "{text}");
+            assert_eq!(error.status(), status);
+        }
+        assert_eq!(told(DirectorError::Changed), DirectorError::Changed);
+    }
 
     #[test]
     fn the_end_is_told_in_both_forms() {

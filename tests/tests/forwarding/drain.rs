@@ -101,22 +101,31 @@ fn it_goes_at_once_when_it_has_no_connections() -> Result<()> {
     let (api, at) = (scene.director.api(), rs1(&scene));
     let real = at.to_string();
     let vip = FAMILY.http().to_string();
-    let said = std::process::Command::new(binary("bulwark")?)
-        .arg("--api")
-        .arg(format!("unix:{}", scene.director.socket().display()))
-        .args(["drain", "-t", &vip, "-r", &real, "--deadline", "10m"])
-        .output()?;
-    let (out, err) = (
-        String::from_utf8(said.stdout)?,
-        String::from_utf8(said.stderr)?,
-    );
-    assert!(said.status.success(), "{err}");
+    let drain = || -> Result<_> {
+        let said = std::process::Command::new(binary("bulwark")?)
+            .arg("--api")
+            .arg(format!("unix:{}", scene.director.socket().display()))
+            .args(["drain", "-t", &vip, "-r", &real, "--deadline", "10m"])
+            .output()?;
+        let (out, err) = (
+            String::from_utf8(said.stdout)?,
+            String::from_utf8(said.stderr)?,
+        );
+        Ok((said.status.code(), out, err))
+    };
+    let (status, out, err) = drain()?;
+    assert_eq!(status, Some(0), "{err}");
     assert_eq!(out, format!("{real} is removed\n"));
     assert!(
         err.starts_with(&format!("{real}: 0 connections left")),
         "{err}"
     );
     assert!(find(api, at)?.is_none());
+
+    let (status, _, err) = drain()?;
+    assert_eq!(status, Some(255), "{err}");
+    let told = format!("the service tcp:{vip} has no real server {real}; ");
+    assert!(err.contains(&told), "{err}");
     assert_accounts(&scene.director);
     Ok(())
 }
