@@ -7,8 +7,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::text::EndpointText;
 use super::{
-    Connection, CookieWay, FilterList, ForwardingMethod, ListedView, Place, Prefix, Protocol,
-    Scheduler, ServiceId,
+    Connection, CookieWay, FilterList, ForwardingMethod, LimitOf, ListedView, Place, Prefix,
+    Protocol, Scheduler, ServiceId,
 };
 
 /// The packet in question: one that opens a connection, unless there is one of these ends.
@@ -70,6 +70,19 @@ pub enum DecidingRule {
         source: Option<Prefix>,
         /// So many.
         most: u32,
+    },
+    /// A limit of rates, of which the source, or all sources together, have used up what they may have
+    /// now. It is of a packet that opens a connection.
+    RateLimit {
+        /// Its name.
+        name: String,
+        /// What it takes for one source; none where a service shares.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<Prefix>,
+        /// What it counts.
+        of: LimitOf,
+        /// So many a second.
+        rate: u32,
     },
     /// A bogon.
     Bogon {

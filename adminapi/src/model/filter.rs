@@ -194,6 +194,17 @@ pub enum LimitOf {
     Connections,
 }
 
+impl LimitOf {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Packets => "packets",
+            Self::Syns => "syns",
+            Self::Connections => "connections",
+        }
+    }
+}
+
 /// What has a share of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

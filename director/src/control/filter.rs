@@ -1,5 +1,6 @@
 //! The filters: what is asked for, told to the gate; and listings that come to their end.
 
+mod deciding;
 mod plan;
 mod revision;
 
@@ -8,10 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use adminapi::error::Result;
-use adminapi::model::{
-    DecidingRule, Filter, FilterRules, LimitPer, Listed, ListedView, NetworkPage, NetworkQuery,
-    Prefix,
-};
+use adminapi::model::{Filter, FilterRules, Listed, ListedView, NetworkPage, NetworkQuery, Prefix};
 use adminapi::{ControlError, Problem, Put};
 use nix::time::{ClockId, clock_gettime};
 
@@ -218,19 +216,6 @@ impl Director {
         Ok(NetworkPage {
             listings: views.collect::<Result<_>>()?,
             next: last.filter(|_| more).map(translate::prefix),
-        })
-    }
-
-    /// The limit of connections of this number, and what it takes for the source `addr` if sources have
-    /// shares.
-    pub(super) fn crowd_of(&self, number: usize, addr: Addr) -> Option<DecidingRule> {
-        let filters = self.filters.lock();
-        let limit = filters.wanted.connections.get(number)?;
-        let source = || translate::prefix(limits::crowd(limit).scope.source(addr));
-        Some(DecidingRule::ConnectionLimit {
-            name: limit.name.clone(),
-            source: (limit.per == LimitPer::Source).then(source),
-            most: limit.most,
         })
     }
 

@@ -11,17 +11,23 @@ use crate::flow::{Direction, Entry};
 use crate::gate::Interface;
 use crate::neighbour::NoHop;
 use crate::pool::Pool;
-use crate::wire::{Addr, Protocol, Version};
+use crate::wire::{Addr, Protocol, Tuple, Version};
 
 /// Who sends a packet, and what for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sender<'a> {
-    pub(super) addr: Addr,
+    pub(super) tuple: &'a Tuple,
     /// The interface that it comes in through.
     pub(super) port: u16,
     pub(super) pool: &'a Pool,
     /// The connection that it is of, and its way there.
     pub(super) connection: Option<(&'a Entry, Direction)>,
+}
+
+impl Sender<'_> {
+    const fn addr(&self) -> Addr {
+        self.tuple.src.addr
+    }
 }
 
 /// How much of a packet's connection the gate knows.
@@ -66,6 +72,10 @@ impl Origin {
                     source: Some(_), ..
                 } => "source_connections",
                 DecidingRule::ConnectionLimit { source: None, .. } => "service_connections",
+                DecidingRule::RateLimit {
+                    source: Some(_), ..
+                } => "source_limit",
+                DecidingRule::RateLimit { source: None, .. } => "service_limit",
             }),
             rule: Some(rule),
         }
@@ -90,8 +100,12 @@ impl Director {
         if origin.refused.is_some() || !is_judged {
             return Ok(origin);
         }
-        let region = self.refusing_region(sender.addr, standing == Standing::Known);
-        Ok(match region.map(Origin::of_rule) {
+        let region = self.refusing_region(sender.addr(), standing == Standing::Known);
+        let rule = match (region, sender.connection) {
+            (None, None) => self.used_up(sender.tuple)?,
+            (region, _) => region,
+        };
+        Ok(match rule.map(Origin::of_rule) {
             Some(refused) => Origin {
                 listed: origin.listed,
                 ..refused
@@ -115,11 +129,12 @@ impl Director {
     /// Whether it is a real server that answers through the director: those are not kept out.
     fn is_real(&self, sender: &Sender<'_>) -> bool {
         let locals = &self.master.lock().locals;
-        sender.pool.address_answers(sender.addr) && !locals.contains(&sender.addr)
+        let addr = sender.addr();
+        sender.pool.address_answers(addr) && !locals.contains(&addr)
     }
 
     fn by_origin(&self, sender: &Sender<'_>, standing: Standing, is_real: bool) -> Result<Origin> {
-        let addr = sender.addr;
+        let addr = sender.addr();
         // Who has no address yet asks for one in its name.
         if addr == Addr::default() {
             return Ok(Origin::default());

@@ -97,9 +97,11 @@ impl Buckets {
         }
     }
 
-    /// Whether there is no token in a bucket.
+    /// Whether there is no token in a bucket. To ask takes no place.
     pub(super) fn is_empty(&self, name: &Name, pace: &Pace, now: u64) -> bool {
-        self.with(name, now, |tokens| tokens.is_empty(pace, now))
+        let set = self.set_of(name).lock();
+        let place = set.iter().find(|place| place.name == Some(*name));
+        place.is_some_and(|place| place.tokens.is_empty(pace, now))
     }
 
     /// Takes a token; false if there is none.
@@ -112,9 +114,13 @@ impl Buckets {
         self.with(name, now, |tokens| tokens.accuse(pace, now))
     }
 
-    fn with<T>(&self, name: &Name, now: u64, ask: impl FnOnce(&mut Tokens) -> T) -> T {
+    fn set_of(&self, name: &Name) -> &Mutex<Set> {
         let number = self.hasher.hash_one(name) as usize % self.sets.len();
-        let mut set = self.sets[number].lock();
+        &self.sets[number]
+    }
+
+    fn with<T>(&self, name: &Name, now: u64, ask: impl FnOnce(&mut Tokens) -> T) -> T {
+        let mut set = self.set_of(name).lock();
         let place = place_of(&mut set, name, now);
         place.heard = now;
         ask(&mut place.tokens)

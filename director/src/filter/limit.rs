@@ -2,7 +2,7 @@
 
 use super::{BanPolicy, Scope};
 use crate::region::Regions;
-use crate::wire::{Addr, Net};
+use crate::wire::{Addr, Net, Protocol, Tuple};
 
 const NANOS: u64 = 1_000_000_000;
 
@@ -55,6 +55,13 @@ impl Limit {
     /// Whether the gate holds it.
     pub const fn is_of_gate(&self) -> bool {
         !matches!(self.of, Of::Connections)
+    }
+
+    /// Whether the gate counts a packet that opens a connection with `tuple`, from a source in `regions`.
+    pub fn counts(&self, tuple: &Tuple, regions: Regions) -> bool {
+        let is_of = self.of == Of::Packets || tuple.protocol == Protocol::Tcp;
+        let is_there = self.region.is_none() || self.region.meets(regions);
+        is_of && is_there && self.scope.concerns(tuple)
     }
 
     /// The source that `addr` belongs to.

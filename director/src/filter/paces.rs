@@ -72,19 +72,30 @@ impl Holding {
         self.began.elapsed().as_nanos() as u64
     }
 
+    fn concerning<'h>(
+        &'h self,
+        tuple: &Tuple,
+        geography: &Geography,
+    ) -> impl Iterator<Item = &'h Held> {
+        let all = self.limits.iter();
+        all.filter(|held| held.concerns(tuple, geography))
+    }
+
+    /// A limit of which `tuple` has no token left.
+    fn used_up(&self, tuple: &Tuple, geography: &Geography, now: u64) -> Option<&Held> {
+        let buckets = &self.buckets;
+        let is_empty = |held: &&Held| buckets.is_empty(&held.name(tuple), &held.pace, now);
+        self.concerning(tuple, geography).find(is_empty)
+    }
+
     /// Takes a token from all that concern `tuple`, or else from none. Only when two workers take the
     /// last one at once others may lose one.
     fn take(&self, tuple: &Tuple, geography: &Geography, now: u64) -> Result<(), Per> {
-        let limits = || {
-            let all = self.limits.iter();
-            all.filter(|held| held.concerns(tuple, geography))
-        };
         let buckets = &self.buckets;
-        let is_empty = |held: &&Held| buckets.is_empty(&held.name(tuple), &held.pace, now);
         let gives_none = |held: &&Held| !buckets.take(&held.name(tuple), &held.pace, now);
-        match limits()
-            .find(is_empty)
-            .or_else(|| limits().find(gives_none))
+        match self
+            .used_up(tuple, geography, now)
+            .or_else(|| self.concerning(tuple, geography).find(gives_none))
         {
             Some(held) => {
                 self.refuse(held, tuple, now);
@@ -132,6 +143,14 @@ impl Paces {
             Some(holding) => holding.take(tuple, geography, holding.now()),
             None => Ok(()),
         }
+    }
+
+    /// The limit that would refuse the connection that `tuple` opens: its number, and what shares it.
+    pub fn used_up(&self, tuple: &Tuple, geography: &Geography) -> Option<(usize, Per)> {
+        let holding = self.0.load();
+        let holding = holding.as_ref()?;
+        let held = holding.used_up(tuple, geography, holding.now())?;
+        Some((held.number, held.limit.scope.per))
     }
 
     /// Packets over the limit of this number.

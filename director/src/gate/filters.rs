@@ -10,9 +10,9 @@ use super::carried::Carried;
 use super::limits::{Limits, limits_of};
 use super::map::{put, sum_percpu, zero_percpu};
 use super::skel::{GateSkel, OpenGateSkel};
-use crate::filter::{Accused, List, Rules};
+use crate::filter::{Accused, Limit, List, Rules};
 use crate::region::Regions;
-use crate::wire::Net;
+use crate::wire::{Net, Tuple};
 
 /// Size of `struct listing`.
 const LISTING_BYTES: usize = 24;
@@ -236,6 +236,20 @@ impl Filters {
     /// The kernel's.
     pub fn accused(&self) -> Result<Vec<Accused>, GateError> {
         self.limits.accused()
+    }
+
+    /// Whether nothing is left, when the clock of the gate says `now`, of what `tuple` may have by one of its
+    /// limits.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn is_used_up(
+        &self,
+        limit: (u8, &Limit),
+        tuple: &Tuple,
+        now: u64,
+    ) -> Result<bool, GateError> {
+        self.limits.is_used_up(limit, tuple, now)
     }
 
     /// Packets over a limit of the gate.

@@ -14,8 +14,8 @@ use super::carried::Carried;
 use super::filters::LIMITS_AT;
 use super::map::{sum_percpu, zero_percpu};
 use super::skel::{GateSkel, OpenGateSkel};
-use crate::filter::{Accused, Limit, MAX_LIMITS, MOST_ACCUSED, Rules};
-use crate::wire::Addr;
+use crate::filter::{Accused, Limit, MAX_LIMITS, MOST_ACCUSED, Per, Rules};
+use crate::wire::{Addr, Tuple};
 
 const BUCKETS: &str = "buckets";
 const LIMITS: &str = "limits";
@@ -73,6 +73,23 @@ impl Series {
     }
 }
 
+/// Whose bucket it is, as `struct bucket_name` has it.
+fn bucket_name((number, limit): (u8, &Limit), series: u32, tuple: &Tuple) -> [u8; 24] {
+    let mut name = [0; 24];
+    let addr = match limit.scope.per {
+        Per::Source => limit.source(tuple.src.addr).addr,
+        Per::Service => {
+            name[16..18].copy_from_slice(&tuple.dst.port.to_be_bytes());
+            name[18] = tuple.protocol.number();
+            tuple.dst.addr
+        }
+    };
+    name[..16].copy_from_slice(addr.octets());
+    name[19] = number;
+    name[20..].copy_from_slice(&series.to_ne_bytes());
+    name
+}
+
 /// The limits of the gate, as many as it has room for.
 pub(super) fn limits_of(rules: &Rules) -> impl Iterator<Item = &Limit> {
     let limits = rules.limits_of_gate().map(|(_, limit)| limit);
@@ -122,6 +139,22 @@ impl Limits {
         Ok(())
     }
 
+    /// Whether nothing is left at `now` of what `tuple` may have by the limit of this number.
+    pub(super) fn is_used_up(
+        &self,
+        (number, limit): (u8, &Limit),
+        tuple: &Tuple,
+        now: u64,
+    ) -> Result<bool, GateError> {
+        let series = self.series.lock().number;
+        let name = bucket_name((number, limit), series, tuple);
+        let tokens = self.buckets.lookup(&name, MapFlags::ANY);
+        let tokens = tokens.map_err(map(BUCKETS))?;
+        let full = tokens.as_deref().and_then(|tokens| tokens.first_chunk());
+        let full = full.map_or(0, |full| u64::from_ne_bytes(*full));
+        Ok(full.saturating_sub(now) > limit.pace().ahead)
+    }
+
     /// Sources that were over a limit too often since this was asked last.
     pub(super) fn accused(&self) -> Result<Vec<Accused>, GateError> {
         let mut all = Vec::new();
@@ -148,7 +181,7 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter::{Of, Per, Scope};
+    use crate::filter::{Of, Scope};
     use crate::region::Regions;
 
     fn limit(burst: u32) -> Limit {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::bystander::Bystander;
-use super::fresh::{Taken, crowded};
+use super::fresh::{Taken, crowded, hasty};
 use super::ftp::{Data, is_taken};
 use super::reading::Reading;
 use super::refusal::{Owner, Refusal};
@@ -49,6 +49,8 @@ pub struct Explanation {
     pub refused: Option<DropReason>,
     /// The number of the limit of connections by which it would not.
     pub crowded: Option<usize>,
+    /// The number of the limit of rates by which it would not.
+    pub hasty: Option<usize>,
 }
 
 impl Shared {
@@ -75,6 +77,7 @@ impl Shared {
             hop: None,
             refused: None,
             crowded: None,
+            hasty: None,
         };
         let view = bystander.view(port, now);
         let frame = probe::frame(tuple, call_id);
@@ -161,9 +164,17 @@ impl<'s> View<'s> {
             return Some(Cause::DefenceRate);
         }
         let left = found.left.is_some().into();
-        let (number, per) = self.pool.crowds().full(&packet.tuple, left)?;
-        found.crowded = Some(number);
-        Some(crowded(per))
+        if let Some((number, per)) = self.pool.crowds().full(&packet.tuple, left) {
+            found.crowded = Some(number);
+            return Some(crowded(per));
+        }
+        if service.handling.is_once(packet.tuple.protocol) {
+            return None;
+        }
+        let used_up = (self.pool.paces()).used_up(&packet.tuple, self.pool.geography());
+        let (number, per) = used_up?;
+        found.hasty = Some(number);
+        Some(hasty(per))
     }
 
     /// Where a connection to `service` is led, if the one that it leaves behind has gone.

@@ -71,10 +71,7 @@ impl<'s> View<'s> {
     #[inline]
     fn keep_pace(&self, packet: &Transport) -> Result<(), Refusal<'s>> {
         let taken = (self.pool.paces()).take(&packet.tuple, self.pool.geography());
-        taken.map_err(|per| match per {
-            Per::Source => Cause::SourceLimit.into(),
-            Per::Service => Cause::ServiceLimit.into(),
-        })
+        taken.map_err(|per| hasty(per).into())
     }
 
     /// Asks the real server that the scheduler has picked to take a connection, or else the one that
@@ -369,6 +366,14 @@ pub(super) const fn crowded(per: Per) -> Cause {
     match per {
         Per::Source => Cause::SourceConnections,
         Per::Service => Cause::ServiceConnections,
+    }
+}
+
+/// Why what has opened as many connections as it may in so short a time gets no more.
+pub(super) const fn hasty(per: Per) -> Cause {
+    match per {
+        Per::Source => Cause::SourceLimit,
+        Per::Service => Cause::ServiceLimit,
     }
 }
 

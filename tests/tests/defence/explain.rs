@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use adminapi::model::{
-    ConnectionLimit, CookiePolicy, Explanation, Fate, FilterList, FilterRules, LimitPer, Prefix,
-    Protocol, Scheduler, ServiceId, ServicePatch, Stats,
+    ConnectionLimit, CookiePolicy, DecidingRule, Explanation, Fate, FilterList, FilterRules,
+    LimitOf, LimitPer, Prefix, Protocol, RateLimit, Scheduler, ServiceId, ServicePatch, Stats,
 };
 use anyhow::{Context, Result, ensure};
 use testbed::api::dropped;
@@ -18,12 +18,15 @@ use testbed::scene::{Family, Scene};
 use testbed::servers::OTHER_HTTP_PORT;
 use testbed::topology::{HOST_SIDE, Plan};
 use testbed::traffic::{HttpConnection, UdpClient};
-use testbed::wait;
+use testbed::{syns, wait};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long an answer is awaited that need not come.
 const GLANCE: Duration = Duration::from_millis(500);
+
+/// SYNs that a source may send at once.
+const ROUND: u16 = 20;
 
 /// Reasons of the gate and of openings: none of the rest of the scene's packets is dropped so.
 const REASONS: [&str; 8] = [
@@ -329,6 +332,76 @@ fn a_client_that_is_denied_is_heard_as_long_as_the_gate_knows_its_way() -> Resul
         deny()?;
         assert!(heard()?, "{family:?}");
         api.call(async |client| client.remove_network(network).await)?;
+    }
+    Ok(())
+}
+
+/// Also by a limit that the gate holds, as long as nothing has come back of it.
+#[test]
+fn who_has_used_up_a_limit_of_rates_is_told_so() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let api = scene.director.api();
+    let mut ports = 20_000..60_000;
+    for family in Family::BOTH {
+        let source: Prefix = family.client().to_string().parse()?;
+        for (of, per) in [
+            (LimitOf::Packets, LimitPer::Source),
+            (LimitOf::Syns, LimitPer::Source),
+            (LimitOf::Syns, LimitPer::Service),
+            (LimitOf::Connections, LimitPer::Source),
+            (LimitOf::Connections, LimitPer::Service),
+        ] {
+            let (rate, burst) = (1, u32::from(ROUND));
+            let limit = RateLimit {
+                name: "slow".to_owned(),
+                of,
+                per,
+                rate,
+                burst: Some(burst),
+                prefix_v4: 32,
+                prefix_v6: if per == LimitPer::Source { 128 } else { 64 },
+                service: None,
+                region: None,
+                ban: None,
+            };
+            let rules = FilterRules {
+                limits: vec![limit],
+                ..FilterRules::default()
+            };
+            api.put_filter(&rules)?;
+            let from = SocketAddr::new(family.client(), 10_000);
+            let asked = || api.explain(Protocol::Tcp, from, family.http());
+            for _ in 0..=burst {
+                let told = asked()?;
+                assert_eq!((told.fate, told.rule), (Fate::Forward, None), "{of:?}");
+            }
+            let (reason, source) = match per {
+                LimitPer::Source => ("source_limit", Some(source)),
+                LimitPer::Service => ("service_limit", None),
+            };
+            let rule = DecidingRule::RateLimit {
+                name: "slow".to_owned(),
+                source,
+                of,
+                rate,
+            };
+            let mut send = || {
+                let first = ports.next().context("there are no more ports")?;
+                let round = first..first + 2 * ROUND;
+                ports.nth((2 * ROUND).into());
+                syns::send(&scene.topology.client, from.ip(), family.http(), round)
+            };
+            wait::until_repeated("it to be used up", PATIENCE, &mut send, || {
+                let told = asked()?;
+                ensure!(told.fate == Fate::Drop, "{told:?}");
+                ensure!(told.reason.as_deref() == Some(reason), "{told:?}");
+                ensure!(told.rule.as_ref() == Some(&rule), "{told:?}");
+                Ok(())
+            })?;
+        }
     }
     Ok(())
 }

@@ -141,6 +141,16 @@ fn rule(rule: &DecidingRule) -> String {
                 format!("limit {name}: the service has the {most} connections that it may have")
             }
         },
+        DecidingRule::RateLimit {
+            name,
+            source,
+            of,
+            rate,
+        } => {
+            let who = source.map_or_else(|| "the service".to_owned(), |source| source.to_string());
+            let of = of.name();
+            format!("limit {name}: {who} has used up now what it may have at {rate} {of} a second")
+        }
         DecidingRule::Bogon { network, interface } => format!("bogon {network} on {interface}"),
         DecidingRule::Strict { interface } => {
             format!("strict on {interface}: an answer would not leave there")

@@ -1,8 +1,7 @@
 //! What the filters look like.
 
 use adminapi::model::{
-    BanPolicy, ConnectionLimit, Filter, FilterList, LimitOf, LimitPer, ListedView, Prefix,
-    RateLimit, Region,
+    BanPolicy, ConnectionLimit, Filter, FilterList, LimitPer, ListedView, Prefix, RateLimit, Region,
 };
 
 use crate::command::defense::utc;
@@ -90,11 +89,7 @@ fn some_of(networks: &[Prefix]) -> String {
 }
 
 fn described(limit: &RateLimit) -> String {
-    let of = match limit.of {
-        LimitOf::Packets => "packets",
-        LimitOf::Syns => "syns",
-        LimitOf::Connections => "connections",
-    };
+    let of = limit.of.name();
     let per = sharing(limit.per, limit.prefix_v4, limit.prefix_v6);
     let burst = limit.burst.unwrap_or(limit.rate);
     let service = limit.service.map(|id| format!(" to {id}"));
@@ -156,7 +151,7 @@ fn region(region: &Region) -> String {
 
 #[cfg(test)]
 mod tests {
-    use adminapi::model::{AtlasFile, FilterRules, RegionUse};
+    use adminapi::model::{AtlasFile, FilterRules, LimitOf, RegionUse};
 
     use super::super::limit::testing::limit;
     use super::*;

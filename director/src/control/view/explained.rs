@@ -37,7 +37,7 @@ impl Director {
             .refused
             .or(answer.err().map(Cause::name))
             .or(found.refused.map(DropReason::name));
-        let crowd = || self.crowd(&found, refused, tuple.src.addr);
+        let limit = || self.limit(&found, refused, tuple.src.addr);
         let listed = |entry| self.listed(&found.pool, entry, now);
         let template = |entry| template(&self.shared.templates, &found.pool, entry, now);
         let real = found.real.as_ref();
@@ -45,7 +45,7 @@ impl Director {
             fate: fate(refused, is_taken),
             reason: refused.map(str::to_owned),
             listed: origin.listed,
-            rule: origin.rule.or_else(crowd),
+            rule: origin.rule.or_else(limit),
             cookies: answer.ok().flatten(),
             repeats: refused.is_none() && self.is_asked_again(&found),
             place: self.place_of(tuple.src.addr),
@@ -93,8 +93,8 @@ impl Director {
         }
     }
 
-    /// The limit of connections that refuses a packet, if one does.
-    fn crowd(
+    /// The limit of the workers' that refuses a packet, if one does.
+    fn limit(
         &self,
         found: &path::Explanation,
         refused: Option<&str>,
@@ -104,6 +104,7 @@ impl Director {
             Some("source_connections" | "service_connections") => {
                 self.crowd_of(found.crowded?, from)
             }
+            Some("source_limit" | "service_limit") => self.pace_of(found.hasty?, from),
             _ => None,
         }
     }
@@ -124,7 +125,7 @@ impl Director {
     }
 }
 
-fn sender<'a>(found: &'a path::Explanation, tuple: &Tuple, port: u16) -> Sender<'a> {
+fn sender<'a>(found: &'a path::Explanation, tuple: &'a Tuple, port: u16) -> Sender<'a> {
     let connection = found.connection.as_ref().map(|entry| {
         let way = match entry.matches_original(tuple) {
             true => Direction::Original,
@@ -133,7 +134,7 @@ fn sender<'a>(found: &'a path::Explanation, tuple: &Tuple, port: u16) -> Sender<
         (entry, way)
     });
     Sender {
-        addr: tuple.src.addr,
+        tuple,
         port,
         pool: &found.pool,
         connection,

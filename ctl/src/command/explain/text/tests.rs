@@ -1,6 +1,6 @@
 //! What an explanation reads like.
 
-use adminapi::model::{FilterList, ForwardingMethod, Protocol, Scheduler, ServiceId};
+use adminapi::model::{FilterList, ForwardingMethod, LimitOf, Protocol, Scheduler, ServiceId};
 
 use super::*;
 
@@ -96,6 +96,15 @@ next hop     02:00:00:00:00:01 on eth1, MTU 1500
                 most: 5,
             },
             "limit web: the service has the 5 connections that it may have",
+        ),
+        (
+            DecidingRule::RateLimit {
+                name: "syns".to_owned(),
+                source: Some("203.0.113.7".parse().unwrap()),
+                of: LimitOf::Syns,
+                rate: 5,
+            },
+            "limit syns: 203.0.113.7 has used up now what it may have at 5 syns a second",
         ),
         (
             DecidingRule::Bogon {

@@ -151,7 +151,7 @@ fn who_may_open_none_is_told_so_whether_or_not_there_is_a_real_server() {
     }
 }
 
-/// Limits of rates are not foreseen. What leaves no connection behind takes nothing of them.
+/// What leaves no connection behind takes nothing of such a limit.
 #[test]
 fn who_opens_connections_too_fast_is_refused() {
     let mut pool = pool(&[1]);
@@ -191,7 +191,11 @@ fn who_opens_connections_too_fast_is_refused() {
         }
         assert_eq!(fate(&shared, &client(7000, 9)), Ok(rip(1)));
         assert_eq!(fate(&shared, &client(7001, 9)), Ok(rip(1)));
-        assert_eq!(told(&shared, &client(7002, 9)), Ok(rip(1)));
+        for _ in 0..3 {
+            assert_eq!(told(&shared, &client(7002, 9)), Err(refused.into()));
+        }
+        assert_eq!(told(&shared, &datagram(7002)), Ok(rip(1)));
+        assert_eq!(shared.pool.load().paces().over(0), 0, "nothing is counted");
         assert_eq!(send(&shared, &client(7002, 9)), Err(refused.into()));
         assert_eq!(
             send(&shared, &client(7001, 9)),
