@@ -28,6 +28,9 @@ const METHODS: [ForwardingMethod; 3] = [
     ForwardingMethod::Tun,
 ];
 
+/// Of a map that is one variable of the gate.
+const ALL: u32 = 0;
+
 /// The ways that a pinned gate has been told.
 struct Ways {
     flows: MapHandle,
@@ -79,11 +82,12 @@ impl Ways {
         let [hop, era] =
             [offset_of!(Way, hop), offset_of!(Way, era)].map(|at| word(flow, way + at));
         let real = word(flow, offset_of!(Flow, real)) & 0xffff;
-        let real_era = word(&entry(&self.reals, real)?, offset_of!(SharedReal, era));
-        let hop_era = word(
-            &entry(&self.hops, hop >> HOP_ERA_BITS)?,
-            offset_of!(SharedHop, era),
-        );
+        let number = |number: u32, size| usize::try_from(number).map(|number| number * size);
+        let of_real = number(real, size_of::<SharedReal>())? + offset_of!(SharedReal, era);
+        let of_hop =
+            number(hop >> HOP_ERA_BITS, size_of::<SharedHop>())? + offset_of!(SharedHop, era);
+        let real_era = word(&entry(&self.reals, ALL)?, of_real);
+        let hop_era = word(&entry(&self.hops, ALL)?, of_hop);
         Ok((hop != 0).then_some(Told {
             kind: flow[offset_of!(Flow, kind)],
             back,
