@@ -3,7 +3,7 @@
 use std::borrow::{Borrow, BorrowMut};
 
 use super::Malformed;
-use super::bytes::{put, put_u32, u16_at, u32_at};
+use super::bytes::{put, u16_at, u32_at};
 use super::{crc32c, view};
 
 /// Length of the common header, bytes; the chunks follow.
@@ -17,9 +17,6 @@ pub const CHUNK_LEN: usize = 4;
 pub const MAX_CHUNKS: usize = 8;
 
 mod field {
-    pub(super) const PORTS: usize = 0;
-    pub(super) const SRC_PORT: usize = 0;
-    pub(super) const DST_PORT: usize = 2;
     pub(super) const TAG: usize = 4;
     pub(super) const CHECKSUM: usize = 8;
 }
@@ -51,6 +48,8 @@ pub mod kind {
 view::header! {
     /// A view of the common header.
 }
+
+view::ports!();
 
 /// The header of a whole packet at `bytes`, which has at least one chunk.
 ///
@@ -112,12 +111,6 @@ impl<'a> Iterator for Chunks<'a> {
 }
 
 impl<T: Borrow<[u8; LEN]>> Header<T> {
-    /// Source and destination port.
-    #[inline]
-    pub fn ports(&self) -> [u16; 2] {
-        [field::SRC_PORT, field::DST_PORT].map(|at| u16_at(self.0.borrow(), at))
-    }
-
     /// Verification tag.
     #[inline]
     pub fn tag(&self) -> u32 {
@@ -133,16 +126,6 @@ impl<T: Borrow<[u8; LEN]>> Header<T> {
 }
 
 impl<T: BorrowMut<[u8; LEN]>> Header<T> {
-    /// Sets both ports, and not the checksum.
-    #[inline]
-    pub fn set_ports(&mut self, src: u16, dst: u16) {
-        put_u32(
-            self.0.borrow_mut(),
-            field::PORTS,
-            u32::from(src) << 16 | u32::from(dst),
-        );
-    }
-
     /// Sets the checksum.
     #[inline]
     pub fn set_checksum(&mut self, checksum: u32) {

@@ -10,9 +10,6 @@ use super::{Malformed, view};
 pub const LEN: usize = 20;
 
 mod field {
-    pub(super) const PORTS: usize = 0;
-    pub(super) const SRC_PORT: usize = 0;
-    pub(super) const DST_PORT: usize = 2;
     pub(super) const SEQ: usize = 4;
     pub(super) const ACK: usize = 8;
     pub(super) const OFFSET: usize = 12;
@@ -29,6 +26,8 @@ view::header! {
     /// A view of the header without its options.
 }
 
+view::ports!();
+
 /// The header of a whole segment at `bytes`, its data offset checked.
 ///
 /// # Errors
@@ -44,24 +43,6 @@ pub fn checked(bytes: &[u8]) -> Result<Header<&[u8; LEN]>, Malformed> {
 }
 
 impl<T: Borrow<[u8; LEN]>> Header<T> {
-    /// Source and destination port.
-    #[inline]
-    pub fn ports(&self) -> [u16; 2] {
-        [self.src_port(), self.dst_port()]
-    }
-
-    /// Source port.
-    #[inline]
-    pub fn src_port(&self) -> u16 {
-        u16_at(self.0.borrow(), field::SRC_PORT)
-    }
-
-    /// Destination port.
-    #[inline]
-    pub fn dst_port(&self) -> u16 {
-        u16_at(self.0.borrow(), field::DST_PORT)
-    }
-
     /// Sequence number.
     #[inline]
     pub fn seq(&self) -> u32 {
@@ -100,16 +81,6 @@ impl<T: Borrow<[u8; LEN]>> Header<T> {
 }
 
 impl<T: BorrowMut<[u8; LEN]>> Header<T> {
-    /// Sets both ports, and not the checksum.
-    #[inline]
-    pub fn set_ports(&mut self, src: u16, dst: u16) {
-        put_u32(
-            self.0.borrow_mut(),
-            field::PORTS,
-            u32::from(src) << 16 | u32::from(dst),
-        );
-    }
-
     /// Sets the length of the header, whole words.
     pub fn set_data_offset(&mut self, bytes: usize) {
         self.0.borrow_mut()[field::OFFSET] = (bytes as u8 / 4) << 4;
@@ -155,8 +126,7 @@ pub struct Repr {
 impl Repr {
     /// Writes the header, its checksum zero.
     pub fn write(&self, header: &mut [u8; LEN]) {
-        put_u16(header, field::SRC_PORT, self.src_port);
-        put_u16(header, field::DST_PORT, self.dst_port);
+        Header(&mut *header).set_ports(self.src_port, self.dst_port);
         put_u32(header, field::SEQ, self.seq);
         put_u32(header, field::ACK, self.ack);
         header[field::OFFSET] = (LEN as u8 / 4) << 4;

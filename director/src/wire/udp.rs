@@ -2,16 +2,13 @@
 
 use std::borrow::{Borrow, BorrowMut};
 
-use super::bytes::{put_u16, put_u32, u16_at};
+use super::bytes::{put_u16, u16_at};
 use super::{Malformed, view};
 
 /// Length of the header, bytes.
 pub const LEN: usize = 8;
 
 mod field {
-    pub(super) const PORTS: usize = 0;
-    pub(super) const SRC_PORT: usize = 0;
-    pub(super) const DST_PORT: usize = 2;
     pub(super) const LENGTH: usize = 4;
     pub(super) const CHECKSUM: usize = 6;
 }
@@ -22,6 +19,8 @@ pub const CHECKSUM: usize = field::CHECKSUM;
 view::header! {
     /// A view of the header.
 }
+
+view::ports!();
 
 /// The header of a whole datagram at `bytes`, its length checked.
 ///
@@ -38,24 +37,6 @@ pub fn checked(bytes: &[u8]) -> Result<Header<&[u8; LEN]>, Malformed> {
 }
 
 impl<T: Borrow<[u8; LEN]>> Header<T> {
-    /// Source and destination port.
-    #[inline]
-    pub fn ports(&self) -> [u16; 2] {
-        [self.src_port(), self.dst_port()]
-    }
-
-    /// Source port.
-    #[inline]
-    pub fn src_port(&self) -> u16 {
-        u16_at(self.0.borrow(), field::SRC_PORT)
-    }
-
-    /// Destination port.
-    #[inline]
-    pub fn dst_port(&self) -> u16 {
-        u16_at(self.0.borrow(), field::DST_PORT)
-    }
-
     /// Length of header and payload, bytes, as the header says.
     #[inline]
     pub fn length(&self) -> usize {
@@ -70,16 +51,6 @@ impl<T: Borrow<[u8; LEN]>> Header<T> {
 }
 
 impl<T: BorrowMut<[u8; LEN]>> Header<T> {
-    /// Sets both ports, and not the checksum.
-    #[inline]
-    pub fn set_ports(&mut self, src: u16, dst: u16) {
-        put_u32(
-            self.0.borrow_mut(),
-            field::PORTS,
-            u32::from(src) << 16 | u32::from(dst),
-        );
-    }
-
     /// Sets the checksum.
     #[inline]
     pub fn set_checksum(&mut self, checksum: u16) {

@@ -21,4 +21,26 @@ macro_rules! header {
     };
 }
 
-pub(super) use header;
+/// The ports in a view, with which the headers of all transport protocols begin.
+macro_rules! ports {
+    () => {
+        impl<T: Borrow<[u8; LEN]>> Header<T> {
+            /// Source and destination port.
+            #[inline]
+            pub fn ports(&self) -> [u16; 2] {
+                [0, 2].map(|at| super::bytes::u16_at(self.0.borrow(), at))
+            }
+        }
+
+        impl<T: BorrowMut<[u8; LEN]>> Header<T> {
+            /// Sets both ports, and not the checksum.
+            #[inline]
+            pub fn set_ports(&mut self, src: u16, dst: u16) {
+                let both = u32::from(src) << 16 | u32::from(dst);
+                super::bytes::put_u32(self.0.borrow_mut(), 0, both);
+            }
+        }
+    };
+}
+
+pub(super) use {header, ports};
