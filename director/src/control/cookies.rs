@@ -8,6 +8,7 @@
 //! ```
 
 mod bearers;
+mod finding;
 mod held;
 mod lacks;
 mod segment;
@@ -18,7 +19,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use adminapi::model::{CookieStatus, CookieWay};
-use adminapi::sysctl::{Sysctl, Sysctls};
+use adminapi::sysctl::Sysctls;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
@@ -37,13 +38,11 @@ use crate::service::{Service, ServiceKey};
 use crate::time::{Clock, Tick, Ticks};
 use crate::wire::Endpoint;
 
-use bearers::{orders_of, stand};
+use bearers::orders_of;
+use finding::Finding;
 use held::Trusted;
 pub(super) use held::bearers;
-use segment::mss;
-use way::{
-    abilities, at_rest, can_have, decide, needs_dies, overlaid, places, turned, way_of, with_note,
-};
+use way::{at_rest, can_have, needs_dies, places};
 
 /// A service that has cookies, or had some lately.
 #[derive(Debug)]
@@ -227,48 +226,12 @@ impl Director {
         let (Some(dies), Some(vip)) = (mint.dies.get_mut(&service.key), service.key.vip()) else {
             return;
         };
-        let stands = stand(dies, service, vip, look);
-        let policy = service.handling.cookies;
-        let way = way_of(service, &stands);
-        let note = overlaid(service, look.pool);
-        let reason = decide(policy, &way, &stands, look);
-        let before = service.cookies.recipe().is_some_and(|old| old.splices);
-        let resets = way == Ok(CookieWay::Reset);
-        let recipe = Recipe {
-            slot: dies.slot,
-            service: dies.number,
-            keys: dies.keys.good(),
-            parity: dies.keys.parity(),
-            mints: reason.is_ok() && !resets,
-            resets: reason.is_ok() && resets,
-            mss: mss(service, vip, look),
-            abilities: abilities(&way, &stands),
-            lenient: look.sysctls.is_on(Sysctl::SloppyTcp),
-            // Those that are under way are good in the old way.
-            splices: match way {
-                Ok(CookieWay::Splice) => true,
-                Ok(CookieWay::Agents) => false,
-                Ok(CookieWay::Reset) | Err(_) => before,
-            },
-            shared: note.is_some(),
-        };
-        let begun = turned(&dies.status, &reason, &way);
-        dies.status = CookieStatus {
-            policy,
-            active: reason.is_ok(),
-            reason: with_note(reason.unwrap_or_else(|why| why), note),
-            way: way.ok(),
-            able: stands.able,
-            reals: stands.reals,
-            ..CookieStatus::default()
-        };
-        if let Some(message) = begun {
-            info!(service = %translate::id(&service.key), "{message}");
-            let mut watch = self.watch.lock();
-            let key = Some(&service.key);
-            watch
-                .events
-                .add(unix_now(), EventKind::Cookies, key, message);
+        let finding = Finding::of(dies, service, vip, look);
+        let recipe = finding.recipe(dies, service, vip, look);
+        let turn = finding.turned(&dies.status);
+        dies.status = finding.into_status();
+        if let Some(message) = turn {
+            self.tell_turn(service, message);
         }
         orders.extend(orders_of(dies, service, vip, look));
         self.publish_recipe(service, vip, recipe);
@@ -279,6 +242,14 @@ impl Director {
             mint.dies.remove(&service.key);
             self.end_cookies(service, vip);
         }
+    }
+
+    fn tell_turn(&self, service: &Service, message: String) {
+        info!(service = %translate::id(&service.key), "{message}");
+        let (key, mut watch) = (Some(&service.key), self.watch.lock());
+        watch
+            .events
+            .add(unix_now(), EventKind::Cookies, key, message);
     }
 
     /// From now on no cookie of a service is good.
