@@ -2,23 +2,19 @@
 
 use std::io::Write;
 
-use adminapi::model::{
-    Change, ListingQuery, Numbers, Order, ServiceId, ServiceRow, Side, ViewsQuery,
-};
+use adminapi::model::{Change, ListingQuery, Order, ServiceId, ServiceRow, Side};
 use adminapi::order;
-use adminapi::table::{self, Style, TableQuery};
 
 use super::failure::Failure;
 use super::hindsight::{Came, Sight, was_there};
-use super::indent::Indented;
+use super::listing::{list, write_rows};
 use super::names::Names;
 use super::pointed::About;
-use super::print;
-use super::request::{EXISTS, List, NO_SERVICE, Request, What};
+use super::request::{EXISTS, NO_SERVICE, Request};
 use super::save::{self, Extent};
 use super::spelling::{Certain, Spelling};
 use crate::director::DirectorError::{BadValues, Refused};
-use crate::director::{Director, DirectorError, Edit, Pieces, Rows, Setting};
+use crate::director::{Director, DirectorError, Edit, Setting};
 
 /// Asks `director` for `request` and writes the answer to `out`.
 pub(crate) async fn execute<D: Director>(
@@ -162,7 +158,7 @@ async fn check_thresholds<E: Edit>(change: &Change, edited: &E) -> Result<(), Fa
 }
 
 /// What a failed operation on a synchronisation daemon is called.
-fn on_daemon(error: DirectorError) -> Failure {
+pub(super) fn on_daemon(error: DirectorError) -> Failure {
     match error {
         DirectorError::Exists => Failure::operation("Daemon has already run"),
         DirectorError::NoDaemon => Failure::operation("No daemon is running"),
@@ -172,7 +168,7 @@ fn on_daemon(error: DirectorError) -> Failure {
 }
 
 /// What a failed operation on a service is called.
-fn on_service(error: DirectorError) -> Failure {
+pub(super) fn on_service(error: DirectorError) -> Failure {
     match error {
         DirectorError::Exists => Failure::operation(EXISTS),
         DirectorError::NoService => Failure::operation(NO_SERVICE),
@@ -181,7 +177,7 @@ fn on_service(error: DirectorError) -> Failure {
 }
 
 /// What a failed listing of one service is called.
-fn on_listed(error: DirectorError) -> Failure {
+pub(super) fn on_listed(error: DirectorError) -> Failure {
     match error {
         DirectorError::NoService => Failure::NotListed,
         other => on_service(other),
@@ -195,174 +191,6 @@ fn on_real(error: DirectorError) -> Failure {
         DirectorError::NoService => Failure::operation("Service not defined"),
         DirectorError::NoReal => Failure::operation("No such destination"),
         other => Failure::Director(other),
-    }
-}
-
-fn style(numeric: bool, names: &dyn Names) -> Style<'_> {
-    if numeric {
-        Style::Numeric
-    } else {
-        Style::Named(names.naming())
-    }
-}
-
-async fn list<D: Director>(
-    wanted: List,
-    director: &D,
-    names: &dyn Names,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    let style = style(wanted.numeric, names);
-    match (wanted.what, wanted.json) {
-        (
-            What::Services {
-                only,
-                columns,
-                order,
-            },
-            json,
-        ) => {
-            if json {
-                let query = ViewsQuery {
-                    service: only,
-                    order,
-                };
-                let views = director.views(query).await.map_err(on_listed)?;
-                return write_pieces(views, out).await;
-            }
-            let query = TableQuery {
-                service: only,
-                columns,
-                order,
-            };
-            // Numbers of traffic leave the director little that is made beforehand.
-            if wanted.numeric && columns.numbers() == Numbers::None {
-                let table = director.table(query).await.map_err(on_listed)?;
-                if let Some(table) = table {
-                    return write_table(table, out).await;
-                }
-            }
-            let rows = director.listing(query.rows()).await.map_err(on_listed)?;
-            out.write_all(query.head().as_bytes())?;
-            let print = |text: &mut Vec<u8>, row: &ServiceRow| {
-                table::service(text, row, columns, style);
-            };
-            write_rows(rows, print, out).await
-        }
-        (What::Connections { engines }, false) => {
-            Box::pin(connections(director, engines, style, out)).await
-        }
-        (What::Connections { .. }, true) => Box::pin(connections_json(director, out)).await,
-        (What::Timeouts, json) => {
-            let timeouts = director.timeouts().await.map_err(on_service)?;
-            if json {
-                return write_json(&timeouts, out);
-            }
-            out.write_all(print::timeouts(&timeouts).as_bytes())?;
-            Ok(())
-        }
-        (What::Daemons, json) => {
-            let daemons = director.daemons().await.map_err(on_daemon)?;
-            if json {
-                return write_json(&daemons, out);
-            }
-            let lines: String = daemons.iter().map(print::daemon).collect();
-            out.write_all(lines.as_bytes())?;
-            Ok(())
-        }
-    }
-}
-
-/// What is written at once of a long listing, bytes: half of what a pipe holds, so that whoever
-/// reads it reads on meanwhile.
-const PORTION: usize = 32 << 10;
-
-/// Prints what is there while the director makes the rest. What has come before it fails is shown.
-async fn write_rows(
-    mut rows: impl Rows,
-    print: impl Fn(&mut Vec<u8>, &ServiceRow),
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    let mut text = Vec::with_capacity(2 * PORTION);
-    let ended = loop {
-        match rows.next().await {
-            Ok(Some(row)) => print(&mut text, &row),
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(on_service(error)),
-        }
-        if text.len() >= PORTION {
-            out.write_all(&text)?;
-            text.clear();
-        }
-    };
-    out.write_all(&text)?;
-    ended
-}
-
-/// Writes a table as it comes. What has come before it fails is shown.
-async fn write_table(mut table: impl Pieces, out: &mut dyn Write) -> Result<(), Failure> {
-    while let Some(piece) = table.next().await.map_err(on_service)? {
-        out.write_all(piece.as_ref())?;
-    }
-    Ok(())
-}
-
-/// Writes JSON as it comes, laid out. What has come before it fails is shown.
-async fn write_pieces(mut pieces: impl Pieces, out: &mut dyn Write) -> Result<(), Failure> {
-    let (mut layout, mut text) = (Indented::default(), Vec::new());
-    while let Some(piece) = pieces.next().await.map_err(on_service)? {
-        layout.write(piece.as_ref(), &mut text);
-        out.write_all(&text)?;
-        text.clear();
-    }
-    Ok(writeln!(out)?)
-}
-
-fn write_json<T: serde::Serialize + ?Sized>(value: &T, out: &mut dyn Write) -> Result<(), Failure> {
-    serde_json::to_writer_pretty(&mut *out, value).map_err(std::io::Error::from)?;
-    writeln!(out)?;
-    Ok(())
-}
-
-async fn connections<D: Director>(
-    director: &D,
-    engines: bool,
-    style: Style<'_>,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    let mut page = director.connections(None).await.map_err(on_service)?;
-    out.write_all(print::connections_title(engines).as_bytes())?;
-    loop {
-        for each in &page.connections {
-            out.write_all(print::connection(each, engines, style).as_bytes())?;
-        }
-        let Some(next) = page.next else {
-            return Ok(());
-        };
-        page = director.connections(Some(next)).await.map_err(on_service)?;
-    }
-}
-
-/// One array, a connection a line: a table of a million is never held at once.
-async fn connections_json<D: Director>(director: &D, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut page = director.connections(None).await.map_err(on_service)?;
-    let mut separator = "[\n";
-    loop {
-        for each in &page.connections {
-            out.write_all(separator.as_bytes())?;
-            serde_json::to_writer(&mut *out, each).map_err(std::io::Error::from)?;
-            separator = ",\n";
-        }
-        let Some(next) = page.next else {
-            let end: &[u8] = if separator == "[\n" {
-                b"[]\n"
-            } else {
-                b"\n]\n"
-            };
-            out.write_all(end)?;
-            return Ok(());
-        };
-        page = director.connections(Some(next)).await.map_err(on_service)?;
     }
 }
 

@@ -17,6 +17,7 @@ mod help;
 mod hindsight;
 mod indent;
 mod inet;
+mod listing;
 mod names;
 mod parse;
 mod pointed;
