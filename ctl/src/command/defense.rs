@@ -1,11 +1,10 @@
 //! `bulwark defense` and `bulwark events`.
 
-use std::fmt::Write as _;
+mod text;
 
 use adminapi::Client;
 use adminapi::model::{
-    CookiePolicy, CookieStatus, CookieWay, Defense, DefenseLevel, Event, Protocol, RepeatPolicy,
-    RepeatStatus, ServiceId, ServicePatch,
+    CookiePolicy, DefenseLevel, Event, Protocol, RepeatPolicy, ServiceId, ServicePatch,
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
@@ -14,6 +13,7 @@ use super::said::{Form, Said};
 use super::selector::Selector;
 use super::value::number;
 use crate::director::{DirectorError, Setting};
+use text::text;
 
 /// What is asked of the defence.
 #[derive(Debug, Args)]
@@ -184,112 +184,6 @@ fn event(event: &Event) -> String {
     format!("{id}  {}  {about}{message}\n", utc(*at))
 }
 
-/// The defence for people.
-fn text(defense: &Defense) -> String {
-    let Defense {
-        level,
-        automatic,
-        reason,
-        since,
-        drop_rate,
-        half_open,
-        half_open_limit,
-        signals,
-        next,
-        cookies,
-        repeats,
-        rung,
-        short,
-        resources,
-    } = defense;
-    let mode = if *automatic { "automatic" } else { "pinned" };
-    let percent = drop_rate * 100.0;
-    let mut text = format!(
-        "level      {level}, {mode}, since {}\n\
-         reason     {reason}\n\
-         next       {next}\n\
-         drop rate  {percent:.1} % of new connections\n\
-         half-open  {half_open} of {half_open_limit}\n",
-        utc(*since)
-    );
-    let _ = writeln!(text, "step       {}", step(rung));
-    let short = short.as_deref().unwrap_or("nothing");
-    let used = resources
-        .iter()
-        .map(|of| format!("{} {:.1} %", of.name, of.used));
-    let used: Vec<String> = used.collect();
-    if !used.is_empty() {
-        let _ = writeln!(text, "short      {short} ({} used)", used.join(", "));
-    }
-    if let Some(status) = cookies {
-        text.push_str(&self::cookies(status));
-    }
-    if let Some(RepeatStatus {
-        policy,
-        active,
-        reason,
-        dropped,
-    }) = repeats
-    {
-        let now = if *active { "on" } else { "not now" };
-        let _ = writeln!(
-            text,
-            "repeats    {policy}, {now}: {reason}; {dropped} first datagrams dropped"
-        );
-    }
-    if !signals.is_empty() {
-        let _ = writeln!(
-            text,
-            "\n{:<16} {:>12} {:>12} {:>12}",
-            "signal", "now", "enter", "leave"
-        );
-    }
-    for signal in signals {
-        // Writing to a string can't fail.
-        let _ = writeln!(
-            text,
-            "{:<16} {:>12.1} {:>12.1} {:>12.1} {}",
-            signal.name, signal.value, signal.enter, signal.leave, signal.unit
-        );
-    }
-    text
-}
-
-/// What is done, for people.
-fn step(rung: &str) -> &str {
-    match rung {
-        "none" => "nothing out of the ordinary",
-        "tables" => "handshakes are judged strictly and live briefly",
-        "cookies" => "SYNs are answered, and forgotten until their clients come back",
-        "repeats" => "UDP clients that are not known have to come twice",
-        "share" => "a share of the new connections is dropped",
-        other => other,
-    }
-}
-
-/// The cookies of a service for people.
-fn cookies(status: &CookieStatus) -> String {
-    let CookieStatus {
-        policy,
-        active,
-        reason,
-        way,
-        able,
-        reals,
-        sent,
-        accepted,
-        refused,
-    } = status;
-    let now = if *active { "on" } else { "not now" };
-    let way = way.map_or("none", CookieWay::name);
-    format!(
-        "cookies    {policy}, {now}: {reason}\n\
-         by         {way}\n\
-         agents     {able} of {reals} real servers\n\
-         counted    {sent} sent, {accepted} accepted, {refused} refused\n"
-    )
-}
-
 /// `2026-11-21 09:56:19Z`; the civil date by H. Hinnant's `civil_from_days`.
 pub(super) fn utc(at: u64) -> String {
     let (days, second) = (at / 86_400, at % 86_400);
@@ -312,74 +206,7 @@ pub(super) fn utc(at: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use adminapi::model::{DefenseResource, DefenseSignal};
-
     use super::*;
-
-    #[test]
-    fn a_defence_reads_like_this() {
-        let defense = Defense {
-            level: 1,
-            automatic: true,
-            reason: "half-open pool taken: 31.0 %, the mark is 25.0 %".to_owned(),
-            since: 1_795_254_979,
-            drop_rate: 0.125,
-            half_open: 77_500,
-            half_open_limit: 250_000,
-            signals: vec![DefenseSignal {
-                name: "half_open_pool".to_owned(),
-                value: 31.04,
-                enter: 25.0,
-                leave: 12.0,
-                unit: "%".to_owned(),
-            }],
-            next: "0 in 12 s".to_owned(),
-            rung: "share".to_owned(),
-            short: Some("pool".to_owned()),
-            resources: vec![DefenseResource {
-                name: "pool".to_owned(),
-                used: 61.0,
-                mark: 50.0,
-            }],
-            cookies: Some(CookieStatus {
-                policy: CookiePolicy::Auto,
-                active: true,
-                reason: "under attack".to_owned(),
-                way: Some(CookieWay::Agents),
-                able: 2,
-                reals: 3,
-                sent: 1000,
-                accepted: 10,
-                refused: 7,
-            }),
-            repeats: Some(RepeatStatus {
-                policy: RepeatPolicy::Auto,
-                active: true,
-                reason: "under attack".to_owned(),
-                dropped: 12,
-            }),
-        };
-        assert_eq!(
-            text(&defense),
-            "\
-level      1, automatic, since 2026-11-21 09:56:19Z
-reason     half-open pool taken: 31.0 %, the mark is 25.0 %
-next       0 in 12 s
-drop rate  12.5 % of new connections
-half-open  77500 of 250000
-step       a share of the new connections is dropped
-short      pool (pool 61.0 % used)
-cookies    auto, on: under attack
-by         agents
-agents     2 of 3 real servers
-counted    1000 sent, 10 accepted, 7 refused
-repeats    auto, on: under attack; 12 first datagrams dropped
-
-signal                    now        enter        leave
-half_open_pool           31.0         25.0         12.0 %
-"
-        );
-    }
 
     #[test]
     fn times_are_civil() {
