@@ -47,6 +47,41 @@ impl Filter {
 }
 
 pub(super) fn read(mut section: Section<'_>) -> Filter {
+    let listed = read_lists(&mut section);
+    let (limit_places, limits) = Places::read(&mut section, "limit", read_limit);
+    let (crowd_places, connections) = Places::read(&mut section, "connection_limit", read_crowd);
+    let (region_places, regions) = Places::read(&mut section, "region", region::read);
+    let rules = FilterRules {
+        bogons: names(&mut section, "bogons"),
+        bogon_networks: networks(&mut section, "bogon_networks"),
+        strict: names(&mut section, "strict"),
+        loose: names(&mut section, "loose"),
+        limits,
+        connections,
+        country_file: file(&mut section, "country_file"),
+        asn_file: file(&mut section, "asn_file"),
+        regions,
+    };
+    let databases = section.or("databases", &FOLDER, PathBuf::from(DATABASES));
+    if !databases.is_absolute() {
+        section.refuse("databases", "is no absolute path", "begin it with /");
+    }
+    let places = [
+        ("/limits", limit_places),
+        ("/connections", crowd_places),
+        ("/regions", region_places),
+    ];
+    judge(&mut section, &rules, &places);
+    section.finish();
+    Filter {
+        listed,
+        databases,
+        rules,
+    }
+}
+
+/// The networks that are listed, here and in files.
+fn read_lists(section: &mut Section<'_>) -> BTreeMap<Net, List> {
     let mut listed = BTreeMap::new();
     for (key, file, list) in [
         ("allow", "allow_file", List::Allow),
@@ -67,30 +102,12 @@ pub(super) fn read(mut section: Section<'_>) -> Filter {
             });
         }
     }
-    let (limit_places, limits) = Places::read(&mut section, "limit", read_limit);
-    let (crowd_places, connections) = Places::read(&mut section, "connection_limit", read_crowd);
-    let (region_places, regions) = Places::read(&mut section, "region", region::read);
-    let rules = FilterRules {
-        bogons: names(&mut section, "bogons"),
-        bogon_networks: networks(&mut section, "bogon_networks"),
-        strict: names(&mut section, "strict"),
-        loose: names(&mut section, "loose"),
-        limits,
-        connections,
-        country_file: file(&mut section, "country_file"),
-        asn_file: file(&mut section, "asn_file"),
-        regions,
-    };
-    let databases = section.or("databases", &FOLDER, PathBuf::from(DATABASES));
-    if !databases.is_absolute() {
-        section.refuse("databases", "is no absolute path", "begin it with /");
-    }
-    // Such a file has been good once: what does nothing is told, and keeps nobody from starting.
-    let lists = [
-        ("/limits", limit_places),
-        ("/connections", crowd_places),
-        ("/regions", region_places),
-    ];
+    listed
+}
+
+/// Judges the rules, whose lists have these places in the file. Such a file has been good once: what does
+/// nothing is told, and keeps nobody from starting.
+fn judge(section: &mut Section<'_>, rules: &FilterRules, lists: &[(&str, Places)]) {
     let in_file = |pointer: String| {
         let mut lists = lists.iter();
         let found = lists.find_map(|(list, places)| Some((places, pointer.strip_prefix(list)?)));
@@ -110,12 +127,6 @@ pub(super) fn read(mut section: Section<'_>) -> Filter {
         problem.pointer = in_file(problem.pointer);
         problem.other = problem.other.map(in_file);
         section.report(problem);
-    }
-    section.finish();
-    Filter {
-        listed,
-        databases,
-        rules,
     }
 }
 
