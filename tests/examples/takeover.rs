@@ -26,7 +26,7 @@ use testbed::generator::{Generator, Kind, Sink};
 use testbed::haven::Haven;
 use testbed::process::Signal;
 use testbed::scene::Family;
-use testbed::topology::{Plan, Topology};
+use testbed::topology::Topology;
 
 const ROUNDS: usize = 3;
 const FAMILY: Family = Family::V4;
@@ -58,10 +58,7 @@ fn main() -> Result<()> {
 }
 
 fn measure(connections: u32) -> Result<()> {
-    let topology = Topology::build(Plan {
-        reals: 1,
-        ..Plan::default()
-    })?;
+    let topology = Topology::with_one_real()?;
     let bridge = topology.bridge.as_ref().context("no bridge")?;
     let sink = Sink::new(bridge, UPLINK)?;
     route_sources(&topology)?;

@@ -122,6 +122,17 @@ pub struct Topology {
 }
 
 impl Topology {
+    /// Builds the network with one real server.
+    ///
+    /// # Errors
+    /// As [`Topology::build`].
+    pub fn with_one_real() -> Result<Self> {
+        Self::build(Plan {
+            reals: 1,
+            ..Plan::default()
+        })
+    }
+
     /// Builds the network.
     ///
     /// # Errors

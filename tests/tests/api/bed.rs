@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use testbed::director::{Configuration, Director};
-use testbed::topology::{Plan, Topology};
+use testbed::topology::Topology;
 
 /// How long an answer may take: less than the half minute that the API waits for who is slow.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(25);
@@ -19,10 +19,7 @@ pub(crate) struct Bed {
 
 impl Bed {
     pub(crate) fn start(shape: impl FnOnce(Configuration) -> Configuration) -> Result<Self> {
-        let topology = Topology::build(Plan {
-            reals: 1,
-            ..Plan::default()
-        })?;
+        let topology = Topology::with_one_real()?;
         let configuration = shape(Configuration::new(topology.interfaces()));
         let director = Director::start(&topology.director, &configuration)?;
         Ok(Self { director, topology })

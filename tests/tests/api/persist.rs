@@ -16,7 +16,7 @@ use testbed::process::Signal;
 use testbed::require;
 use testbed::scene::Family;
 use testbed::servers::{Nginx, OTHER_HTTP_PORT};
-use testbed::topology::{Plan, Topology};
+use testbed::topology::Topology;
 use testbed::traffic::HttpConnection;
 use testbed::wait;
 
@@ -66,10 +66,7 @@ impl Kept {
     }
 
     fn shaped(shape: impl FnOnce(&Topology) -> Configuration) -> Result<Self> {
-        let topology = Topology::build(Plan {
-            reals: 1,
-            ..Plan::default()
-        })?;
+        let topology = Topology::with_one_real()?;
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("state.json");
         let configuration = shape(&topology)

@@ -18,7 +18,7 @@ use testbed::packet::{
 use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::Family;
-use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE, Plan, Topology};
+use testbed::topology::{CLIENT_V4, CLIENT_V6, HOST_SIDE, Topology};
 use testbed::wait;
 
 const IPV4: u8 = 4;
@@ -70,10 +70,7 @@ impl Bench {
         tunnels: &[Tunnel],
         settle: impl FnOnce(Configuration) -> Configuration,
     ) -> Result<Self> {
-        let topology = Topology::build(Plan {
-            reals: 1,
-            ..Plan::default()
-        })?;
+        let topology = Topology::with_one_real()?;
         let real = topology.reals[0].address(outer.vip());
         let services = tunnels.iter().zip(FIRST_PORT..);
         let configuration = Configuration::new(topology.interfaces())

@@ -98,10 +98,7 @@ pub(crate) struct OneWay {
 
 impl OneWay {
     pub(crate) fn start(method: ForwardingMethod, tun: Option<Tunnel>) -> Result<Self> {
-        let topology = Topology::build(Plan {
-            reals: 1,
-            ..Plan::default()
-        })?;
+        let topology = Topology::with_one_real()?;
         topology.bypass_director()?;
         let real = &topology.reals[0];
         let echo = UdpEcho::start_at(real, [VIP_V4.into(), VIP_V6.into()])?;

@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use testbed::director::{Configuration, Director};
 use testbed::scene::{Family, services};
 use testbed::servers::{ECHO_PORT, Nginx, OTHER_HTTP_PORT, UdpEcho};
-use testbed::topology::{Plan, Topology};
+use testbed::topology::Topology;
 use testbed::traffic::{HttpConnection, UdpClient};
 use testbed::wait;
 
@@ -47,10 +47,7 @@ pub(crate) struct Bed {
 
 impl Bed {
     pub(crate) fn start(shape: impl FnOnce(Configuration) -> Configuration) -> Result<Self> {
-        let topology = Topology::build(Plan {
-            reals: 1,
-            ..Plan::default()
-        })?;
+        let topology = Topology::with_one_real()?;
         topology.meet_neighbours()?;
         let (outside, here) = (&topology.reals[0], &topology.director);
         // As strict as a distribution may set it.

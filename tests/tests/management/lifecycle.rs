@@ -367,10 +367,7 @@ fn what_cannot_start_says_why() -> Result<()> {
     if !require::programs(&["ip", "ethtool", "setpriv"]) {
         return Ok(());
     }
-    let topology = Topology::build(Plan {
-        reals: 1,
-        ..Plan::default()
-    })?;
+    let topology = Topology::with_one_real()?;
     let socket = Path::new("/tmp/bulwark-refused.sock");
     let good = Configuration::new(topology.interfaces()).text(socket)?;
     let missing = Configuration::new(vec!["nic7".to_owned()]).text(socket)?;

@@ -56,10 +56,7 @@ fn systemd_hears_how_it_goes() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
-    let topology = Topology::build(Plan {
-        reals: 1,
-        ..Plan::default()
-    })?;
+    let topology = Topology::with_one_real()?;
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("notify");
     let systemd = Systemd {
@@ -138,10 +135,7 @@ fn a_hangup_while_the_director_starts_is_obeyed_when_it_serves() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
-    let topology = Topology::build(Plan {
-        reals: 1,
-        ..Plan::default()
-    })?;
+    let topology = Topology::with_one_real()?;
     let configuration = Configuration::new(topology.interfaces());
     let mut director = Director::start_by(&configuration, |folder| {
         let mut command = topology.director.command("sh");
@@ -233,10 +227,7 @@ fn what_is_kept_and_does_not_fit_is_refused_by_the_check_and_by_the_start() -> R
     if !require::machine() {
         return Ok(());
     }
-    let topology = Topology::build(Plan {
-        reals: 1,
-        ..Plan::default()
-    })?;
+    let topology = Topology::with_one_real()?;
     let folder = tempfile::tempdir()?;
     let state = folder.path().join("state.json");
     let interfaces = topology.interfaces();
@@ -288,10 +279,7 @@ fn the_check_refuses_what_no_start_takes_of_the_file_itself() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
-    let topology = Topology::build(Plan {
-        reals: 1,
-        ..Plan::default()
-    })?;
+    let topology = Topology::with_one_real()?;
     let configuration = Configuration::new(topology.interfaces());
     let director = Director::start(&topology.director, &configuration)?;
     let file = director.file();

@@ -50,10 +50,7 @@ fn token(file: &Path, role: &str) -> Result<String> {
 
 impl Guarded {
     fn start() -> Result<Self> {
-        let topology = Topology::build(Plan {
-            reals: 1,
-            ..Plan::default()
-        })?;
+        let topology = Topology::with_one_real()?;
         let authority = Authority::new()?;
         let files = authority.certify("director", &[DIRECTOR.into()])?;
         let folder = tempfile::tempdir()?;

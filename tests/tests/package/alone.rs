@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 use testbed::process::output;
-use testbed::topology::{Plan, Topology};
+use testbed::topology::Topology;
 
 use crate::{can_be_had, package};
 
@@ -53,10 +53,7 @@ fn the_package_installs_runs_and_leaves_nothing() -> Result<()> {
         return Ok(());
     }
     let package = package()?;
-    let topology = Topology::build(Plan {
-        reals: 1,
-        ..Plan::default()
-    })?;
+    let topology = Topology::with_one_real()?;
     let folder = TempDir::new()?;
     let mut command = topology.director.command("unshare");
     command.args(["--mount", "--propagation", "private", "sh", "-euc", LIFE]);

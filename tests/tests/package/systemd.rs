@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use testbed::require;
-use testbed::topology::{Plan, Topology};
+use testbed::topology::Topology;
 use testbed::wait;
 
 use crate::can_be_had;
@@ -30,10 +30,7 @@ fn systemd_starts_reloads_restarts_and_stops_it() -> Result<()> {
     if !can_be_had() || !require::programs(&machine::PROGRAMS) {
         return Ok(());
     }
-    let topology = Topology::build(Plan {
-        reals: 1,
-        ..Plan::default()
-    })?;
+    let topology = Topology::with_one_real()?;
     let machine = Machine::boot(&topology)?;
     lives(&machine).with_context(|| machine.log())?;
     let links = topology.director.run("ip", &["link"])?;

@@ -7,7 +7,7 @@ use testbed::director::{Configuration, Director, by};
 use testbed::require;
 use testbed::scene::{Family, services};
 use testbed::servers::{Nginx, UdpEcho, big_file};
-use testbed::topology::{Plan, Topology, VIP_V4, VIP_V6};
+use testbed::topology::{Topology, VIP_V4, VIP_V6};
 use testbed::traffic::{
     HttpConnection, UdpClient, download_sha256, fetch_names, file_sha256, is_served, tally,
 };
@@ -38,10 +38,7 @@ struct Bench {
 
 impl Bench {
     fn start() -> Result<Self> {
-        let topology = Topology::build(Plan {
-            reals: 1,
-            ..Plan::default()
-        })?;
+        let topology = Topology::with_one_real()?;
         topology.bypass_director()?;
         topology.meet_neighbours()?;
         let vips = [VIP_V4.into(), VIP_V6.into()];

@@ -17,7 +17,7 @@ use testbed::packet::{
 use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::Family;
-use testbed::topology::{CLIENT_SIDE, CLIENT_V4, CLIENT_V6, HOST_SIDE, Plan, Topology};
+use testbed::topology::{CLIENT_SIDE, CLIENT_V4, CLIENT_V6, HOST_SIDE, Topology};
 
 const KINDS: [Tunnel; 4] = [
     kind(TunnelType::Ipip, TunnelChecksum::None),
@@ -63,10 +63,7 @@ fn near(family: Family) -> IpAddr {
 /// A real server, which takes packets to networks behind it and makes of them what `fate` says
 /// (ip-route(8): `unreachable`, `blackhole`...).
 fn topology(fate: &str) -> Result<Topology> {
-    let topology = Topology::build(Plan {
-        reals: 1,
-        ..Plan::default()
-    })?;
+    let topology = Topology::with_one_real()?;
     let router = &topology.reals[0];
     router.namespace.sysctl(&[
         "net.ipv4.ip_forward=1",

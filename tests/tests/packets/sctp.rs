@@ -12,7 +12,7 @@ use testbed::packet::{Mac, Packet, ethernet, icmp, init, protocol, sctp};
 use testbed::raw::Tap;
 use testbed::require;
 use testbed::scene::Family;
-use testbed::topology::{HOST_SIDE, Plan, Topology};
+use testbed::topology::{HOST_SIDE, Topology};
 use testbed::wait;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,10 +47,7 @@ struct Bench {
 
 impl Bench {
     fn start(method: ForwardingMethod, tun: Option<Tunnel>, real_port: u16) -> Result<Self> {
-        let topology = Topology::build(Plan {
-            reals: 1,
-            ..Plan::default()
-        })?;
+        let topology = Topology::with_one_real()?;
         let configuration =
             Configuration::new(topology.interfaces()).services(Family::BOTH.map(|family| {
                 let real = SocketAddr::new(topology.reals[0].address(family.vip()), real_port);

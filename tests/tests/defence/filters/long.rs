@@ -8,7 +8,7 @@ use adminapi::model::FilterList;
 use anyhow::{Result, ensure};
 use testbed::director::{Configuration, Director};
 use testbed::require;
-use testbed::topology::{Plan, Topology};
+use testbed::topology::Topology;
 use testbed::wait;
 
 /// Networks of a long list, and how many of them a reload takes off.
@@ -31,10 +31,7 @@ fn a_reload_takes_many_networks_off_a_long_list_at_once() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
-    let topology = Topology::build(Plan {
-        reals: 1,
-        ..Plan::default()
-    })?;
+    let topology = Topology::with_one_real()?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("deny.list");
     fs::write(&file, lines(0..LONG))?;

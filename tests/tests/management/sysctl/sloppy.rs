@@ -8,7 +8,7 @@ use testbed::process::Signal;
 use testbed::require;
 use testbed::scene::{Family, services};
 use testbed::servers::Nginx;
-use testbed::topology::{Plan, Topology};
+use testbed::topology::Topology;
 use testbed::traffic::HttpConnection;
 use testbed::wait;
 
@@ -25,10 +25,7 @@ fn sloppy_tcp_takes_a_connection_up_in_its_midst() -> Result<()> {
 }
 
 fn takes_up_in_its_midst(family: Family) -> Result<()> {
-    let topology = Topology::build(Plan {
-        reals: 1,
-        ..Plan::default()
-    })?;
+    let topology = Topology::with_one_real()?;
     let _web = Nginx::start(&topology.reals[0])?;
     topology.meet_neighbours()?;
     // Else the host would answer with a RST while no director runs.
