@@ -101,11 +101,12 @@ impl Director {
         let Some(keep) = &self.keeping.keep else {
             return;
         };
+        // First, so that nobody writes over it what was in force before.
+        let mut written = self.keeping.written.lock();
         let pool = self.shared.pool.load_full();
         let snapshot = Arc::downgrade(&pool);
         let rest = self.in_force(&pool);
         let lists = self.filters.lock().changes();
-        let mut written = self.keeping.written.lock();
         let is_written = written.rest.as_ref() == Some(&rest) && written.lists == lists;
         if is_written && written.pool.ptr_eq(&snapshot) {
             return;

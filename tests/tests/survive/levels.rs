@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use adminapi::model::{Defense, ForwardingMethod};
+use adminapi::model::{Defense, ForwardingMethod, ServiceId};
 use anyhow::{Context, Result, ensure};
-use director::keep::Tally;
+use director::keep::{Running, Tally};
 use testbed::accounts::assert_accounts;
 use testbed::director::Configuration;
 use testbed::generator::{Flows, Generator};
@@ -26,6 +26,9 @@ const DWELL: u32 = 600;
 
 /// Ticks without an attack when the first director is killed.
 const CALM: u32 = 20;
+
+/// How often a level is set while others write, too.
+const TIMES: u8 = 250;
 
 const KEPT: &str = "as it was before the restart";
 
@@ -126,20 +129,42 @@ fn a_level_that_came_by_itself_goes_on_and_goes_by_itself() -> Result<()> {
     Ok(())
 }
 
-/// However soon after that the director is killed.
+/// The levels that are kept of the whole director and of a service.
+fn levels_kept(bench: &Bench, scopes: [Option<ServiceId>; 2]) -> Result<[u8; 2]> {
+    let kept = fs::read_to_string(bench.haven.kept("running")?)?;
+    let running: Running = serde_json::from_str(&kept)?;
+    let level = |scope| {
+        let mut levels = running.levels.iter();
+        let held = levels.find(|held| held.service == scope);
+        held.map_or(0, |held| held.level)
+    };
+    Ok(scopes.map(level))
+}
+
+/// However soon after that the director is killed, which writes down ten times a second what else changes.
 #[test]
 fn a_level_that_was_set_goes_on_from_the_answer_on() -> Result<()> {
     if !require::machine() {
         return Ok(());
     }
     let mut bench = Bench::start_shaped(ForwardingMethod::Nat, shaped)?;
-    let service = Some(HTTP.http_service());
+    let scopes = [None, Some(HTTP.http_service())];
+    let set = |bench: &Bench, level| {
+        let mut scopes = scopes.into_iter();
+        scopes.try_for_each(|scope| bench.director.api().set_level(scope, level).map(drop))
+    };
+    for number in 0..TIMES {
+        let level = number % 2;
+        set(&bench, level)?;
+        assert_eq!(levels_kept(&bench, scopes)?, [level; 2], "{number}");
+        bench.director.api().defense(None)?;
+        let kept = levels_kept(&bench, scopes)?;
+        assert_eq!(kept, [level; 2], "{number}, a moment later");
+    }
     for level in [1, 0, 2, 0] {
-        for scope in [None, service] {
-            bench.director.api().set_level(scope, level)?;
-        }
+        set(&bench, level)?;
         bench.restart(Signal::Kill)?;
-        for scope in [None, service] {
+        for scope in scopes {
             let now = bench.director.api().defense(scope)?;
             assert_eq!((now.level, now.automatic), (level, level < 2), "{scope:?}");
         }
