@@ -78,11 +78,12 @@ pub fn map(object: &Object, name: &str) -> Result<MapHandle> {
     )?)
 }
 
-/// A map of this name that a process has open.
+/// A map of this name that a process has open, or one that libbpf has made of a variable called so.
 ///
 /// # Errors
 /// When it has none.
 pub fn map_of(process: u32, name: &str) -> Result<MapHandle> {
+    let variable = format!(".bss.{name}");
     for about in fs::read_dir(format!("/proc/{process}/fdinfo"))? {
         // A descriptor may be closed meanwhile.
         let about = fs::read_to_string(about?.path()).unwrap_or_default();
@@ -91,7 +92,7 @@ pub fn map_of(process: u32, name: &str) -> Result<MapHandle> {
             continue;
         };
         let map = MapHandle::from_map_id(id)?;
-        if map.name() == name {
+        if map.name() == name || map.name() == variable.as_str() {
             return Ok(map);
         }
     }
