@@ -1,9 +1,15 @@
 //! The BPF programs of the benchmark kit, loaded and attached.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, Object, ObjectBuilder, ProgramMut};
+
+use crate::wait;
+
+/// How long an interface may keep a program that was detached.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What build.rs has compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,14 +106,17 @@ pub fn map_of(process: u32, name: &str) -> Result<MapHandle> {
 }
 
 /// Attaches the program `name` to an interface of the calling thread's namespace, until the link
-/// is dropped.
+/// is dropped. A program whose link was dropped may still be there: a process that is just being
+/// started has its descriptor, too, until it runs another program.
 ///
 /// # Errors
-/// When the interface has a program already.
+/// When the interface has a program that stays.
 pub fn attach(object: &Object, name: &str, interface: &str) -> Result<Link> {
     let index = crate::floor::interface_index(interface)?;
-    let link = program(object, name)?.attach_xdp(index as i32);
-    link.with_context(|| format!("cannot attach {name} to {interface}"))
+    wait::until("the interface to take it", PATIENCE, || {
+        let link = program(object, name)?.attach_xdp(index as i32);
+        link.with_context(|| format!("cannot attach {name} to {interface}"))
+    })
 }
 
 /// The sum of a per-CPU counter.
