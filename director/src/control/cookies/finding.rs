@@ -11,7 +11,7 @@ use crate::cookie::Recipe;
 use crate::service::Service;
 use crate::wire::Endpoint;
 
-/// It.
+/// Of one service, at one look.
 pub(super) struct Finding {
     policy: CookiePolicy,
     stands: Stands,
