@@ -39,10 +39,12 @@ static __always_inline const struct hop *hop_of(const struct found *f)
 	return holds && lanes[hop->port & (LANES - 1)].on ? hop : NULL;
 }
 
-static __always_inline bool is_fit(struct trip *t)
+// Whether the packet may go to its next hop, `whole` bytes long with what stands behind it: drivers look at
+// that too, and the director leaves it behind.
+static __always_inline bool is_fit(struct trip *t, __u32 whole)
 {
 	t->hop = hop_of(&t->found);
-	return t->hop && t->length <= t->found.way->longest;
+	return t->hop && whole <= t->found.way->longest;
 }
 
 static __always_inline void tally(const struct found *f, __u32 length)
@@ -120,7 +122,7 @@ static __always_inline bool read_v4_flow(struct iphdr *ip, void *end, struct tri
 	tuple.kind = ip->protocol == IPPROTO_TCP ? FLOW_TCP : 0;
 	t->length = length_of(ip->tot_len);
 	return find(&tuple, end, &t->found) && t->length >= sizeof(*ip) &&
-	       (void *)ip + t->length <= end && is_sound(ip) && is_fit(t) &&
+	       (void *)ip + t->length <= end && is_sound(ip) && is_fit(t, end - (void *)ip) &&
 	       may_go(&t->found, ports, end, t->length - sizeof(*ip));
 }
 
@@ -138,7 +140,7 @@ static __always_inline bool read_v6_flow(struct ipv6hdr *ip, void *end, struct t
 	tuple.protocol = ip->nexthdr;
 	tuple.kind = FLOW_V6 | (ip->nexthdr == IPPROTO_TCP ? FLOW_TCP : 0);
 	t->length = length_of(ip->payload_len) + sizeof(*ip);
-	return find(&tuple, end, &t->found) && (void *)ip + t->length <= end && is_fit(t) &&
+	return find(&tuple, end, &t->found) && (void *)ip + t->length <= end && is_fit(t, end - (void *)ip) &&
 	       may_go(&t->found, ports, end, t->length - sizeof(*ip));
 }
 
@@ -166,13 +168,6 @@ static __always_inline int send_wrapped(struct xdp_md *ctx, const struct trip *t
 	return send(ctx, t->hop);
 }
 
-// Whether the frame is too long for its next hop by what stands behind its packet: drivers look at
-// the whole of it, and the director leaves that behind.
-static __always_inline bool is_overlong(const struct xdp_md *ctx, const struct trip *t)
-{
-	return ctx->data_end - ctx->data > sizeof(struct ethhdr) + t->found.way->longest;
-}
-
 // Forwards a packet, or leaves it as it was.
 static __always_inline int forward(struct xdp_md *ctx)
 {
@@ -188,8 +183,6 @@ static __always_inline int forward(struct xdp_md *ctx)
 	if (!v4 && type_of(eth) != bpf_htons(ETH_P_IPV6))
 		return MISS;
 	if (v4 ? !read_v4_flow(ip, end, &t) : !read_v6_flow(ip, end, &t))
-		return MISS;
-	if (is_overlong(ctx, &t))
 		return MISS;
 	if (t.found.flow->kind & FLOW_WRAP)
 		return send_wrapped(ctx, &t);
