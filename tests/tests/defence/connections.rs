@@ -397,7 +397,7 @@ fn what_expires_leaves_a_place() -> Result<()> {
     let scene = scene()?;
     let api = scene.director.api();
     let hasty = TimeoutsPatch {
-        udp: Some(2),
+        udp: Some(6),
         ..TimeoutsPatch::default()
     };
     api.call(async |client| client.change_timeouts(hasty).await)?;
