@@ -2,8 +2,8 @@
 //
 // What the director tells the gate, and what the gate counts.
 //
-// Those maps that a later director goes on with (PINNED_LAYOUT) are `counters`, `buckets` of limit.h and, of
-// flows.h, all but lanes and exits; all others it fills anew. It reads `limits` and `filters`, too.
+// Those maps that a later director goes on with (PINNED_LAYOUT) are `counters`, `buckets` of limit.h and all of
+// flows.h; all others it fills anew. It reads `limits` and `filters`, too.
 
 #pragma once
 
