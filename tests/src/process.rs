@@ -70,6 +70,19 @@ pub fn resident(process: u32) -> Result<u64> {
     Ok(kibibytes << 10)
 }
 
+/// What a process has had of processors, in and for it, hundredths of a second.
+///
+/// # Errors
+/// When it is gone.
+pub fn processor_time(process: u32) -> Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let (_, fields) = stat.rsplit_once(") ").context("no name")?;
+    // proc_pid_stat(5): utime and stime, of which the first after the name is the third.
+    let times = fields.split(' ').skip(11).take(2);
+    let times: Vec<u64> = times.map(str::parse).collect::<Result<_, _>>()?;
+    Ok(times.iter().sum())
+}
+
 /// A signal by its name in kill(1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
