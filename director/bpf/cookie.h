@@ -28,52 +28,30 @@ struct segment {
 	struct tcphdr *tcp;
 	__u32 at;      // where its options begin
 	__u32 options; // bytes
-	__u32 payload; // bytes
-	__u8 flags;
 	bool v4;
 };
 
 // False for IPv4 options, IPv6 extensions and what is cut off: the director reads those.
-static __always_inline bool read_segment(struct xdp_md *ctx, struct segment *s)
+static __always_inline bool read_segment(struct xdp_md *ctx, const struct packet *p,
+					 struct segment *s)
 {
 	void *data = (void *)(long)ctx->data;
-	struct ethhdr *eth = data;
-	struct iphdr *v4 = data + ETH_HLEN;
-	struct ipv6hdr *v6 = data + ETH_HLEN;
 	void *end = (void *)(long)ctx->data_end;
-	__u32 length, all;
+	__u32 header = p->header == sizeof(struct iphdr) ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
 
-	if (data + ETH_HLEN + sizeof(*v4) + sizeof(*s->tcp) > end)
+	s->tcp = data + ETH_HLEN + header;
+	if (!p->header || p->fault == BAD_OFFSET || (void *)(s->tcp + 1) > end)
 		return false;
-	s->v4 = type_of(eth) == bpf_htons(ETH_P_IP);
-	if (s->v4) {
-		if (v4->ihl != 5)
-			return false;
-		s->tcp = (void *)(v4 + 1);
-		all = bpf_ntohs(v4->tot_len) - sizeof(*v4);
-	} else {
-		if (data + ETH_HLEN + sizeof(*v6) + sizeof(*s->tcp) > end ||
-		    v6->nexthdr != IPPROTO_TCP)
-			return false;
-		s->tcp = (void *)(v6 + 1);
-		all = bpf_ntohs(v6->payload_len);
-	}
-	if ((void *)(s->tcp + 1) > end)
-		return false;
-	length = (((__u8 *)s->tcp)[12] >> 4) * 4;
-	if (length < sizeof(*s->tcp) || (void *)s->tcp + length > end)
-		return false;
-	s->options = length - sizeof(*s->tcp);
-	s->payload = all - length;
-	s->at = ETH_HLEN + (s->v4 ? sizeof(*v4) : sizeof(*v6)) + sizeof(*s->tcp);
-	s->flags = ((__u8 *)s->tcp)[13];
+	s->v4 = header == sizeof(struct iphdr);
+	s->at = ETH_HLEN + header + sizeof(*s->tcp);
+	s->options = (((__u8 *)s->tcp)[12] >> 4) * 4 - sizeof(*s->tcp);
 	return true;
 }
 
 // What the options of a segment say, if it has some.
 static __always_inline struct options said_in(struct xdp_md *ctx, const struct segment *s)
 {
-	struct options said = { .mss = DEFAULT_MSS, .scale = 0xff };
+	struct options said = { .mss = DEFAULT_MSS, .scale = NO_SCALE };
 
 	if (s->options)
 		read_options(ctx, s->at, s->options, &said);
@@ -92,17 +70,14 @@ static __always_inline bool is_host(const struct address *a, bool v4)
 	       (a->word[0] | a->word[1] | a->word[2] || bpf_ntohl(a->word[3]) > 1);
 }
 
-static __always_inline void accept_offer(const struct cookie_service *service, bool v4,
-					 const struct options *said, __u8 flags,
-					 struct offer *offer)
+// What is taken up of a client's offer.
+static __always_inline __u32 agreed(const struct cookie_service *service, bool v4,
+				    const struct options *said, __u8 flags)
 {
-	bool scales = said->scale <= LARGEST_SCALE && service->flags & OFFER_SCALE;
+	__u32 ecn = (flags & TCP_ECN) == TCP_ECN ? OFFERED_ECN : 0;
 
-	offer->mss = mss_index(v4, said->mss);
-	offer->scale = scales ? said->scale : NO_SCALE;
-	offer->sack = said->sack && service->flags & OFFER_SACK;
-	offer->timestamps = said->timestamps && service->flags & OFFER_TIMESTAMPS;
-	offer->ecn = (flags & TCP_ECN) == TCP_ECN && service->flags & OFFER_ECN;
+	return mss_index(v4, said->mss) << MSS_AT | (said->scale | service->scale) << SCALE_AT |
+	       ((said->offered | ecn) & service->offers);
 }
 
 static __always_inline enum meeting mint(struct xdp_md *ctx, const struct packet *p,
@@ -111,24 +86,33 @@ static __always_inline enum meeting mint(struct xdp_md *ctx, const struct packet
 {
 	struct visitor visitor = { &p->src.addr, p->src.port, service->service, s->tcp->seq };
 	__u32 parity = service->parity & 1;
-	struct offer offer = {};
-	struct reply reply = {};
-	struct options said;
-	__u64 hash;
+	struct options said = said_in(ctx, s);
+	__u64 hash = mac(&service->keys[parity], &visitor);
+	__u32 offer = agreed(service, s->v4, &said, p->flags);
+	struct reply reply = {
+		.sequence = sequence_of(hash, parity, offer),
+		.acknowledged = bpf_ntohl(s->tcp->seq) + 1,
+		.window = service->more & SPLICES ? 0 : OUR_WINDOW,
+		.mss = service->mss,
+		.offer = offer,
+		.value = timestamp_of(hash),
+		.echo = said.value,
+		.v4 = s->v4,
+	};
 
-	said = said_in(ctx, s);
-	accept_offer(service, s->v4, &said, s->flags, &offer);
-	hash = mac(&service->keys[parity], &visitor);
-	reply.sequence = sequence_of(hash, parity, &offer);
-	reply.acknowledged = bpf_ntohl(s->tcp->seq) + 1;
-	reply.window = service->more & SPLICES ? 0 : OUR_WINDOW;
-	reply.v4 = s->v4;
-	reply.ecn = offer.ecn;
-	add_options(&reply, service->mss, &offer, timestamp_of(hash), said.value);
 	if (!write_answer(ctx, &reply))
 		return GO_ON;
 	count_cookie(service, COOKIES_SENT);
 	return ANSWER;
+}
+
+static __always_inline __u32 payload_of(const struct segment *s)
+{
+	const struct iphdr *v4 = (void *)s->tcp - sizeof(*v4);
+	const struct ipv6hdr *v6 = (void *)s->tcp - sizeof(*v6);
+	__u32 all = s->v4 ? bpf_ntohs(v4->tot_len) - sizeof(*v4) : bpf_ntohs(v6->payload_len);
+
+	return all - sizeof(*s->tcp) - s->options;
 }
 
 // A client that waits for a window asks for it with the number before its first byte, without data;
@@ -136,7 +120,7 @@ static __always_inline enum meeting mint(struct xdp_md *ctx, const struct packet
 static __always_inline bool is_probe(const struct cookie_service *service,
 				     const struct segment *s)
 {
-	return service->more & SPLICES && !s->payload;
+	return service->more & SPLICES && !payload_of(s);
 }
 
 // Whether the client that began with `isn` has got the cookie that the segment acknowledges.
@@ -148,7 +132,7 @@ static __always_inline bool has_got(struct xdp_md *ctx, const struct packet *p,
 	struct visitor visitor = { &p->src.addr, p->src.port, service->service, bpf_htonl(isn) };
 	__u32 parity = cookie >> KEY_BIT & 1;
 	struct options said;
-	struct offer offer;
+	__u32 offer;
 	__u64 hash;
 
 	if (!(service->flags & HAS_KEY << parity))
@@ -157,7 +141,7 @@ static __always_inline bool has_got(struct xdp_md *ctx, const struct packet *p,
 	if (cookie >> 10 != hash >> 42) // most of what is forged ends here
 		return false;
 	said = said_in(ctx, s);
-	return is_cookie(hash, cookie, said.timestamps, said.echo, &offer);
+	return is_cookie(hash, cookie, said.offered & OFFERED_TIMESTAMPS, said.echo, &offer);
 }
 
 static __always_inline bool brings_cookie(struct xdp_md *ctx, const struct packet *p,
@@ -166,7 +150,7 @@ static __always_inline bool brings_cookie(struct xdp_md *ctx, const struct packe
 {
 	__u32 seq = bpf_ntohl(s->tcp->seq);
 
-	if ((s->flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK)
+	if ((p->flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK)
 		return false;
 	return has_got(ctx, p, service, s, seq - 1) ||
 	       (is_probe(service, s) && has_got(ctx, p, service, s, seq));
@@ -210,7 +194,7 @@ static __always_inline bool hear(const struct packet *p, const struct cookie_ser
 	__u32 number = bpf_ntohl(s->tcp->seq);
 	__u64 *kept = reset_at(place);
 
-	if (!(s->flags & TCP_RST) || !kept || !is_bait(service, &p->src, number))
+	if (!(p->flags & TCP_RST) || !kept || !is_bait(service, &p->src, number))
 		return false;
 	*(volatile __u64 *)kept = word_of(place, number);
 	return true;
@@ -229,13 +213,11 @@ static __always_inline enum meeting meet(struct xdp_md *ctx, const struct packet
 	bool resets;
 	__u64 place;
 
-	if (!p || !service)
-		return GO_ON;
 	place = place_of(&p->src, &p->dst);
-	if (is_on_roll(place) || !read_segment(ctx, &s))
+	if (is_on_roll(place) || !read_segment(ctx, p, &s))
 		return GO_ON;
 	resets = service->more & RESETS;
-	if ((s.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_SYN) {
+	if ((p->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_SYN) {
 		if (!is_host(&p->src.addr, s.v4))
 			return turn_away(service);
 		if (!resets)

@@ -236,7 +236,7 @@ static __always_inline enum counter refused_at_once(struct xdp_md *ctx, struct l
 static __always_inline int judge(struct xdp_md *ctx, struct counts *counts)
 {
 	const struct standing *standing = NULL;
-	struct packet packet = {};
+	struct packet packet;
 	bool ours, allowed = false;
 	struct listing *listing = listing_v4(ctx);
 	enum counter refused = refused_at_once(ctx, listing);
@@ -244,7 +244,11 @@ static __always_inline int judge(struct xdp_md *ctx, struct counts *counts)
 
 	if (refused != ADMITTED)
 		return drop(counts, refused);
-	reading = parse_plain(ctx, &packet) ? TRANSPORT : parse(ctx, &packet);
+	reading = TRANSPORT;
+	if (!parse_plain(ctx, &packet)) {
+		packet = (struct packet){};
+		reading = parse(ctx, &packet);
+	}
 	refused = filtered(ctx, &packet, listing, PORT, &allowed);
 	if (refused != ADMITTED)
 		return refuse(ctx, counts, &packet, refused);

@@ -38,8 +38,10 @@ struct packet {
 	struct address from; // source of the packet itself, also when it quotes another
 	struct endpoint src;
 	struct endpoint dst;
-	__u8 flags; // of TCP, when they are there
-	__u8 fault; // of a TCP header that no TCP sends
+	__u8 flags;  // of TCP, when they are there
+	__u8 fault;  // of a TCP header that no TCP sends
+	__u8 header; // bytes of the IP header before that of TRANSPORT; 0: there is more before it
+	__u8 zero;
 };
 
 // Follows the ports of TCP (RFC 9293 3.1).
@@ -104,6 +106,13 @@ static __always_inline bool has_ports(__u8 protocol)
 	 SET(TCP_ACK) | SET(TCP_ACK | TCP_URG))
 #define CONTROL (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK | TCP_URG)
 
+static __always_inline void set_port(struct endpoint *end, __be16 port, __u8 protocol)
+{
+	end->port = port;
+	end->protocol = protocol;
+	end->zero = 0;
+}
+
 static __always_inline __u8 fault_of(struct tcp_rest *rest, void *end)
 {
 	__u32 length = (rest->offset >> 4) * 4;
@@ -121,11 +130,9 @@ static __always_inline enum reading read_ports(struct cursor *c, __u8 protocol, 
 	if (!has_ports(protocol))
 		return OTHER;
 	TAKE(port, c);
-	p->src.port = *port;
+	set_port(&p->src, *port, protocol);
 	TAKE(port, c);
-	p->dst.port = *port;
-	p->src.protocol = protocol;
-	p->dst.protocol = protocol;
+	set_port(&p->dst, *port, protocol);
 	if (protocol == IPPROTO_TCP) {
 		struct tcp_rest *rest = c->at;
 
@@ -166,6 +173,7 @@ static __always_inline enum reading read_v4(struct cursor *c, struct packet *p, 
 	c->at = (void *)ip + ip->ihl * 4;
 	set_v4(&p->src.addr, ip->saddr);
 	set_v4(&p->dst.addr, ip->daddr);
+	p->header = ip->ihl == 5 ? sizeof(*ip) : 0;
 	*protocol = ip->protocol;
 	fragment = bpf_ntohs(ip->frag_off);
 	if (fragment & IP_OFFSET)
@@ -185,6 +193,7 @@ static __always_inline enum reading read_v6(struct cursor *c, struct packet *p, 
 		return OTHER;
 	set_v6(&p->src.addr, &ip->saddr);
 	set_v6(&p->dst.addr, &ip->daddr);
+	p->header = has_ports(ip->nexthdr) ? sizeof(*ip) : 0;
 	*protocol = ip->nexthdr;
 	for (int i = 0; i <= EXTENSION_HEADERS; i++) {
 		switch (*protocol) {
@@ -326,11 +335,11 @@ static __always_inline bool parse_plain(struct xdp_md *ctx, struct packet *p)
 	set_v4(&p->from, ip->saddr);
 	set_v4(&p->src.addr, ip->saddr);
 	set_v4(&p->dst.addr, ip->daddr);
-	p->src.port = port[0];
-	p->dst.port = port[1];
-	p->src.protocol = IPPROTO_TCP;
-	p->dst.protocol = IPPROTO_TCP;
+	set_port(&p->src, port[0], IPPROTO_TCP);
+	set_port(&p->dst, port[1], IPPROTO_TCP);
 	p->flags = rest->flags;
 	p->fault = fault_of(rest, end);
+	p->header = sizeof(*ip);
+	p->zero = 0;
 	return true;
 }

@@ -118,7 +118,7 @@ static __always_inline void note_declined(const struct place *place)
 }
 
 static __always_inline bool checks(const struct service_keys *keys, const struct segment *s,
-				   struct offer *offer)
+				   __u32 *offer)
 {
 	__u32 cookie = s->acknowledged - 1;
 	__u32 parity = cookie >> KEY_BIT & 1;
@@ -136,7 +136,7 @@ static __always_inline bool checks(const struct service_keys *keys, const struct
 }
 
 static __always_inline bool is_invited(const struct guests *all, const struct segment *s,
-				       struct offer *offer)
+				       __u32 *offer)
 {
 	if (bpf_ktime_get_ns() > all->until)
 		return false;
@@ -151,23 +151,23 @@ static __always_inline bool is_invited(const struct guests *all, const struct se
 
 // The data of a cookie are masked, not proved: a client can ask for what it was never offered, and the
 // kernel would refuse that.
-static __always_inline bool is_able(const struct guests *all, const struct offer *offer)
+static __always_inline bool is_able(const struct guests *all, __u32 offer)
 {
-	return (!offer->sack || all->able & ABLE_SACK) &&
-	       (offer->scale == NO_SCALE || all->able & ABLE_SCALE) &&
-	       (!offer->timestamps || all->able & ABLE_TIMESTAMPS) &&
-	       (!offer->ecn || all->able & ABLE_ECN);
+	return (!(offer & OFFERED_SACK) || all->able & ABLE_SACK) &&
+	       (scale_of(offer) == NO_SCALE || all->able & ABLE_SCALE) &&
+	       (!(offer & OFFERED_TIMESTAMPS) || all->able & ABLE_TIMESTAMPS) &&
+	       (!(offer & OFFERED_ECN) || all->able & ABLE_ECN);
 }
 
 static __always_inline bool brings_cookie(const struct guests *all, const struct segment *s,
-					  struct offer *offer)
+					  __u32 *offer)
 {
-	return is_invited(all, s, offer) && is_able(all, offer);
+	return is_invited(all, s, offer) && is_able(all, *offer);
 }
 
 static __always_inline enum welcome seat(struct __sk_buff *skb, struct bpf_sock *listener,
 					 const struct guests *all, const struct segment *s,
-					 const struct offer *offer)
+					 __u32 offer)
 {
 	struct bpf_tcp_req_attrs agreed = {};
 	struct sock *sk = (struct sock *)bpf_skc_to_tcp_sock(listener);
@@ -176,13 +176,13 @@ static __always_inline enum welcome seat(struct __sk_buff *skb, struct bpf_sock 
 		return DECLINED;
 	agreed.rcv_tsval = s->options.value;
 	agreed.rcv_tsecr = s->options.echo;
-	agreed.mss = mss_of(s->v4, offer->mss);
-	agreed.ecn_ok = offer->ecn;
-	agreed.sack_ok = offer->sack;
-	agreed.tstamp_ok = offer->timestamps;
-	if (offer->scale != NO_SCALE) {
+	agreed.mss = mss_of(s->v4, offer >> MSS_AT);
+	agreed.ecn_ok = !!(offer & OFFERED_ECN);
+	agreed.sack_ok = !!(offer & OFFERED_SACK);
+	agreed.tstamp_ok = offer & OFFERED_TIMESTAMPS;
+	if (scale_of(offer) != NO_SCALE) {
 		agreed.wscale_ok = 1;
-		agreed.snd_wscale = offer->scale;
+		agreed.snd_wscale = scale_of(offer);
 		agreed.rcv_wscale = all->scale;
 	}
 	return bpf_sk_assign_tcp_reqsk(skb, sk, &agreed, sizeof(agreed)) ? DECLINED : WELCOMED;
@@ -191,12 +191,12 @@ static __always_inline enum welcome seat(struct __sk_buff *skb, struct bpf_sock 
 static __always_inline void meet_listener(struct __sk_buff *skb, struct bpf_sock *listener,
 					  const struct guests *all, struct segment *s)
 {
-	struct offer offer = {};
+	__u32 offer = 0;
 	enum welcome what = STRAY;
 
 	read_segment_options(skb, s);
 	if (brings_cookie(all, s, &offer))
-		what = seat(skb, listener, all, s, &offer);
+		what = seat(skb, listener, all, s, offer);
 	count_welcome(what);
 	if (what == DECLINED)
 		note_declined(&s->place);
@@ -205,7 +205,7 @@ static __always_inline void meet_listener(struct __sk_buff *skb, struct bpf_sock
 static __always_inline void meet_waiting(struct __sk_buff *skb, struct bpf_sock *waiting,
 					 const struct guests *all, struct segment *s)
 {
-	struct offer offer = {};
+	__u32 offer = 0;
 	struct remains old;
 
 	read_segment_options(skb, s);

@@ -20,52 +20,84 @@
 #define OUR_SCALE 7
 #define OUR_TTL 64
 
-#define WORDS 5 // MSS, timestamps in three, scale
-#define WORDS_ROOM 8
-
-// A SYN that is to be answered, and the answer's options.
+// A SYN that is to be answered.
 struct reply {
 	__u32 sequence;
 	__u32 acknowledged;
-	__u32 words[WORDS_ROOM]; // in network order
-	__u32 count;
+	__u32 offer; // of its client, what is agreed to
+	__u32 value; // timestamps
+	__u32 echo;
 	__u16 window;
+	__u16 mss; // 0: there are no options
 	bool v4;
-	bool ecn;
 };
 
-static __always_inline void add_word(struct reply *r, __u32 word)
-{
-	__u32 at = r->count++;
+// Writes words behind each other, and adds them up.
+struct pen {
+	__be32 *at;
+	void *end;
+	__u64 sum;
+};
 
-	barrier_var(at); // or clang leaves the mask out, and Linux 6.1 has forgotten the bounds
-	r->words[at & (WORDS_ROOM - 1)] = bpf_htonl(word);
+// False when there is no room.
+static __always_inline bool put(struct pen *pen, __u32 word)
+{
+	__be32 *at = pen->at;
+	__be32 written = bpf_htonl(word);
+
+	if ((void *)(at + 1) > pen->end)
+		return false;
+	*at = written;
+	pen->at = at + 1;
+	pen->sum += written;
+	return true;
 }
 
-static __always_inline void add_options(struct reply *r, __u16 mss, const struct offer *offer,
-					__u32 value, __u32 echo)
+// How many words its options are.
+static __always_inline __u32 words_of(const struct reply *r)
 {
-	add_word(r, OPTION_MSS << 24 | 4 << 16 | mss);
-	if (offer->timestamps) {
-		__u32 sack = offer->sack ? OPTION_SACK << 24 | 2 << 16 : 0x01010000;
+	__u32 words = 1;
 
-		add_word(r, sack | OPTION_TIMESTAMPS << 8 | 10);
-		add_word(r, value);
-		add_word(r, echo);
-	} else if (offer->sack) {
-		add_word(r, 0x01010000 | OPTION_SACK << 8 | 2);
+	if (!r->mss)
+		return 0;
+	if (r->offer & OFFERED_TIMESTAMPS)
+		words += 3;
+	else if (r->offer & OFFERED_SACK)
+		words += 1;
+	return scale_of(r->offer) == NO_SCALE ? words : words + 1;
+}
+
+static __always_inline bool put_timestamps(struct pen *pen, const struct reply *r)
+{
+	__u32 sack = r->offer & OFFERED_SACK ? OPTION_SACK << 24 | 2 << 16 : 0x01010000;
+
+	return put(pen, sack | OPTION_TIMESTAMPS << 8 | 10) && put(pen, r->value) && put(pen, r->echo);
+}
+
+static __always_inline bool put_options(struct pen *pen, const struct reply *r)
+{
+	if (!r->mss)
+		return true;
+	if (!put(pen, OPTION_MSS << 24 | 4 << 16 | r->mss))
+		return false;
+	if (r->offer & OFFERED_TIMESTAMPS) {
+		if (!put_timestamps(pen, r))
+			return false;
+	} else if (r->offer & OFFERED_SACK && !put(pen, 0x01010000 | OPTION_SACK << 8 | 2)) {
+		return false;
 	}
-	if (offer->scale != NO_SCALE)
-		add_word(r, OPTION_NOP << 24 | OPTION_SCALE << 16 | 3 << 8 | OUR_SCALE);
+	return scale_of(r->offer) == NO_SCALE ||
+	       put(pen, OPTION_NOP << 24 | OPTION_SCALE << 16 | 3 << 8 | OUR_SCALE);
 }
 
-// The addresses of both stations. (struct ethhdr is packed: clang would go byte by byte.)
-static __always_inline void turn_ethernet(struct station *to)
+// Two stations of six bytes change places, in whole words.
+static __always_inline void turn_ethernet(void *frame)
 {
-	struct station own = *to;
+	__u64 first = *(__u64 *)frame;
+	__u32 last = *(__u32 *)(frame + 8);
 
-	to[0] = to[1];
-	to[1] = own;
+	*(__u64 *)frame = first >> 48 | (__u64)last << 16 | first << 48;
+	*(__u32 *)(frame + 8) = first >> 16;
 }
 
 // These two write the header and give the sum of the addresses, for the checksum of TCP.
@@ -98,15 +130,16 @@ static __always_inline __u64 turn_v6(struct ipv6hdr *ip, __u16 length)
 	return addresses;
 }
 
-// Writes the header but for its checksum, and gives the sum of its words.
-static __always_inline __u64 turn_tcp(struct tcphdr *tcp, const struct reply *r)
+// Writes the header but for its checksum, of `length` bytes with its options, and gives the sum of its
+// words.
+static __always_inline __u64 turn_tcp(struct tcphdr *tcp, const struct reply *r, __u32 length)
 {
-	__u32 flags = 0x12 | (r->ecn ? 0x40 : 0); // SYN, ACK, ECE
+	__u32 flags = r->offer & OFFERED_ECN ? 0x52 : 0x12; // SYN, ACK, ECE
 	__be32 *word = (__be32 *)tcp;
 	__be32 ports = word[0] << 16 | word[0] >> 16;
 	__be32 sequence = bpf_htonl(r->sequence);
 	__be32 acknowledged = bpf_htonl(r->acknowledged);
-	__be32 rest = bpf_htonl((5 + r->count) << 28 | flags << 16 | r->window);
+	__be32 rest = bpf_htonl(length << 26 | flags << 16 | r->window);
 
 	word[0] = ports;
 	word[1] = sequence;
@@ -132,29 +165,24 @@ static __always_inline bool fit(struct xdp_md *ctx, __u32 wanted)
 static __always_inline bool write_answer(struct xdp_md *ctx, const struct reply *r)
 {
 	__u32 headers = ETH_HLEN + (r->v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
-	__u16 length = sizeof(struct tcphdr) + r->count * 4;
-	void *data, *end;
+	__u32 length = sizeof(struct tcphdr) + words_of(r) * 4;
 	struct tcphdr *tcp;
-	__u64 sum;
+	struct pen pen;
+	void *data;
 
 	if (!fit(ctx, headers + length))
 		return false;
 	data = (void *)(long)ctx->data;
-	end = (void *)(long)ctx->data_end;
 	tcp = data + headers;
-	if ((void *)(tcp + 1) > end)
+	pen.at = (__be32 *)(tcp + 1);
+	pen.end = (void *)(long)ctx->data_end;
+	if ((void *)pen.at > pen.end)
 		return false;
 	turn_ethernet(data);
-	sum = r->v4 ? turn_v4(data + ETH_HLEN, length) : turn_v6(data + ETH_HLEN, length);
-	sum += turn_tcp(tcp, r) + bpf_htonl(IPPROTO_TCP) + (__u64)bpf_htonl(length);
-	for (int i = 0; i < WORDS && i < r->count; i++) {
-		__be32 *at = (__be32 *)(tcp + 1) + i;
-
-		if ((void *)(at + 1) > end)
-			return false;
-		*at = r->words[i];
-		sum += r->words[i];
-	}
-	tcp->check = ~folded(sum);
+	pen.sum = r->v4 ? turn_v4(data + ETH_HLEN, length) : turn_v6(data + ETH_HLEN, length);
+	pen.sum += turn_tcp(tcp, r, length) + bpf_htonl(IPPROTO_TCP) + (__u64)bpf_htonl(length);
+	if (!put_options(&pen, r))
+		return false;
+	tcp->check = ~folded(pen.sum);
 	return true;
 }

@@ -16,16 +16,15 @@
 
 #define KEY_BIT 9
 #define DATA_BITS 0x1ff
-#define NO_SCALE 15
 
-// What a client has offered in its SYN, as far as a cookie keeps it.
-struct offer {
-	__u8 mss;   // an index
-	__u8 scale; // NO_SCALE
-	bool sack;
-	bool ecn;
-	bool timestamps;
-};
+// What a client has offered in its SYN, as a cookie keeps it.
+#define OFFERED_TIMESTAMPS 1
+#define OFFERED_ECN 2
+#define OFFERED_SACK 4
+#define SCALE_AT 3
+#define MSS_AT 7
+
+#define NO_SCALE 15 // all bits of it
 
 // Whom a cookie is for.
 struct visitor {
@@ -56,11 +55,14 @@ static __always_inline __u32 masked(__u32 data, __u64 mac)
 	return (data ^ mac >> 33) & DATA_BITS;
 }
 
-static __always_inline __u32 sequence_of(__u64 mac, __u32 parity, const struct offer *o)
+static __always_inline __u32 sequence_of(__u64 mac, __u32 parity, __u32 offer)
 {
-	__u32 data = o->mss << 7 | o->scale << 3 | o->sack << 2 | o->ecn << 1 | o->timestamps;
+	return (__u32)(mac >> 42) << 10 | parity << KEY_BIT | masked(offer, mac);
+}
 
-	return (__u32)(mac >> 42) << 10 | parity << KEY_BIT | masked(data, mac);
+static __always_inline __u32 scale_of(__u32 offer)
+{
+	return offer >> SCALE_AT & NO_SCALE;
 }
 
 static __always_inline __u32 timestamp_of(__u64 mac)
@@ -71,18 +73,13 @@ static __always_inline __u32 timestamp_of(__u64 mac)
 // Whether `sequence` is a cookie with this MAC, and if so, what the client has offered. `echo` is
 // the timestamp that the client has echoed, if it has.
 static __always_inline bool is_cookie(__u64 mac, __u32 sequence, bool has_echo, __u32 echo,
-				      struct offer *offer)
+				      __u32 *offer)
 {
-	__u32 data = masked(sequence, mac);
-
 	if (sequence >> 10 != mac >> 42)
 		return false;
-	offer->mss = data >> 7;
-	offer->scale = data >> 3 & 0xf;
-	offer->sack = data >> 2 & 1;
-	offer->ecn = data >> 1 & 1;
-	offer->timestamps = data & 1;
-	return !offer->timestamps || (has_echo && echo >> 8 == ((__u32)mac & 0xffffff));
+	*offer = masked(sequence, mac);
+	return !(*offer & OFFERED_TIMESTAMPS) ||
+	       (has_echo && echo >> 8 == ((__u32)mac & 0xffffff));
 }
 
 // The largest of four sizes that is not above what the client has said; the least stands for

@@ -8,6 +8,7 @@
 #include <bpf/bpf_endian.h>
 
 #include "../address.h"
+#include "format.h"
 
 #define OPTION_END 0
 #define OPTION_NOP 1
@@ -25,9 +26,8 @@ struct options {
 	__u32 value; // TSval
 	__u32 echo;  // TSecr
 	__u16 mss;
-	__u8 scale; // or 0xff
-	__u8 sack;
-	__u8 timestamps;
+	__u8 scale;   // or NO_SCALE
+	__u8 offered; // OFFERED_SACK, OFFERED_TIMESTAMPS
 };
 
 static __always_inline __u32 be32_at(const __u8 *at)
@@ -44,9 +44,9 @@ static __always_inline void read_option(const __u8 *option, const void *end, str
 	} else if (kind == OPTION_SCALE && size == 3 && (void *)(option + 3) <= end) {
 		o->scale = option[2] > LARGEST_SCALE ? LARGEST_SCALE : option[2];
 	} else if (kind == OPTION_SACK && size == 2) {
-		o->sack = 1;
+		o->offered |= OFFERED_SACK;
 	} else if (kind == OPTION_TIMESTAMPS && size == 10 && (void *)(option + 10) <= end) {
-		o->timestamps = 1;
+		o->offered |= OFFERED_TIMESTAMPS;
 		o->value = be32_at(option + 2);
 		o->echo = be32_at(option + 6);
 	}

@@ -9,11 +9,7 @@
 // Bits of `flags`.
 #define MINTS 0x01      // a SYN is answered, with a cookie unless it RESETS
 #define HAS_KEY 0x02    // of parity 0; of parity 1 the next bit
-#define OFFER_SACK 0x08 // what all real servers can do
-#define OFFER_SCALE 0x10
-#define OFFER_TIMESTAMPS 0x20
-#define OFFER_ECN 0x40
-#define LENIENT 0x80 // what is no cookie is the director's to judge (`sloppy_tcp`)
+#define LENIENT 0x08 // what is no cookie is the director's to judge (`sloppy_tcp`)
 
 // Bits of `more`.
 #define SPLICES 0x01 // the real server is asked after the client, which has to wait for it
@@ -29,7 +25,9 @@ struct cookie_service {
 	__u8 parity;                // of the key that mints
 	__u8 flags;
 	__u8 more;
-	__u8 zero[5];
+	__u8 offers; // what all real servers can do: OFFERED_SACK, OFFERED_TIMESTAMPS, OFFERED_ECN
+	__u8 scale;  // NO_SCALE if not all can do that, or 0
+	__u8 zero[3];
 };
 
 enum cookie_counter {

@@ -43,12 +43,18 @@ const COUNTERS: u32 = 3;
 mod flag {
     pub(super) const MINTS: u8 = 0x01;
     pub(super) const HAS_KEY: u8 = 0x02;
-    pub(super) const SACK: u8 = 0x08;
-    pub(super) const SCALE: u8 = 0x10;
-    pub(super) const TIMESTAMPS: u8 = 0x20;
-    pub(super) const ECN: u8 = 0x40;
-    pub(super) const LENIENT: u8 = 0x80;
+    pub(super) const LENIENT: u8 = 0x08;
 }
+
+/// The bits of `offers`, as a cookie has them.
+mod offered {
+    pub(super) const TIMESTAMPS: u8 = 1;
+    pub(super) const ECN: u8 = 2;
+    pub(super) const SACK: u8 = 4;
+}
+
+/// `NO_SCALE`.
+const NO_SCALE: u8 = 15;
 
 /// The bits of `more`.
 mod more {
@@ -89,23 +95,31 @@ pub(super) fn bytes_of(recipe: &Recipe) -> [u8; RECIPE_BYTES] {
     bytes[36..38].copy_from_slice(&recipe.service.to_ne_bytes());
     bytes[38..40].copy_from_slice(&recipe.mss.to_ne_bytes());
     bytes[40] = recipe.parity;
-    let able = recipe.abilities;
-    bytes[41] = [
+    bytes[41] = bits([
         (recipe.answers(), flag::MINTS),
         (recipe.keys[0].is_some(), flag::HAS_KEY),
         (recipe.keys[1].is_some(), flag::HAS_KEY << 1),
-        (able.sack, flag::SACK),
-        (able.scale, flag::SCALE),
-        (able.timestamps, flag::TIMESTAMPS),
-        (able.ecn, flag::ECN),
         (recipe.lenient, flag::LENIENT),
-    ]
-    .into_iter()
-    .filter(|(set, _)| *set)
-    .map(|(_, bit)| bit)
-    .sum();
-    bytes[42] = if recipe.splices { more::SPLICES } else { 0 }
-        | if recipe.resets { more::RESETS } else { 0 }
-        | if recipe.shared { more::SHARED } else { 0 };
+    ]);
+    bytes[42] = bits([
+        (recipe.splices, more::SPLICES),
+        (recipe.resets, more::RESETS),
+        (recipe.shared, more::SHARED),
+    ]);
+    let able = recipe.abilities;
+    bytes[43] = bits([
+        (able.timestamps, offered::TIMESTAMPS),
+        (able.ecn, offered::ECN),
+        (able.sack, offered::SACK),
+    ]);
+    bytes[44] = if able.scale { 0 } else { NO_SCALE };
     bytes
+}
+
+/// The bits that are set.
+fn bits<const N: usize>(all: [(bool, u8); N]) -> u8 {
+    (all.into_iter())
+        .filter(|(set, _)| *set)
+        .map(|(_, bit)| bit)
+        .sum()
 }

@@ -72,10 +72,11 @@ impl Peer {
         }
     }
 
-    /// What is sent: the far end would answer a SYN that comes back as it was.
+    /// What is sent: the far end would answer a SYN that comes back as it was. To make one or the other
+    /// takes the generator as long.
     const fn kind(self) -> Kind {
         match self {
-            Self::Bounce => Kind::TcpData,
+            Self::Bounce => Kind::SpoofedAck,
             _ => Kind::SpoofedSyn,
         }
     }

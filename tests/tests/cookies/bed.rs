@@ -34,10 +34,6 @@ const TWIN_DOOR: &str = "10.0.2.253:7071";
 const COUNTER: &str = "table inet cookies {\n chain input {\n  type filter hook input priority -200;\n  \
      tcp dport { 80, 8080 } tcp flags & (syn | ack) == syn counter\n }\n}\n";
 
-/// Those of the client.
-const CLIENTS: &str = "table inet clients {\n chain input {\n  type filter hook input priority -200;\n  \
-     ip saddr 10.0.1.0/24 tcp dport { 80, 8080 } tcp flags & (syn | ack) == syn counter\n }\n}\n";
-
 /// Those of a flood, whose addresses are not of this network.
 const STRANGERS: &str = "table inet strangers {\n chain input {\n  type filter hook input priority -200;\n  \
      ip saddr 10.0.0.0/8 accept\n  ip6 saddr { fd00:1::/64, fd00:2::/64, fe80::/10 } accept\n  \
@@ -135,7 +131,7 @@ impl Bed {
         }
         topology.meet_neighbours()?;
         for real in &topology.reals {
-            for rules in [COUNTER, CLIENTS, STRANGERS] {
+            for rules in [COUNTER, STRANGERS] {
                 let mut nft = real.namespace.command("nft");
                 testbed::process::output_with_input(nft.args(["-f", "-"]), rules)?;
             }
@@ -216,11 +212,6 @@ impl Bed {
     /// SYNs that have come to real servers.
     pub(crate) fn syns(&self) -> Result<u64> {
         counted_by_all(&self.topology, "cookies")
-    }
-
-    /// Those of the client by IPv4, whoever else sends some.
-    pub(crate) fn syns_of_clients(&self) -> Result<u64> {
-        counted_by_all(&self.topology, "clients")
     }
 
     /// Segments of a flood that have come to real servers.
