@@ -111,6 +111,7 @@ impl Clock {
 }
 
 /// What `Instant` counts from, on Linux: the same for all processes.
-fn since_boot() -> Duration {
+/// The kernel's clock that never goes back, which the gate has as well and the next daemon goes on with.
+pub fn since_boot() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }

@@ -3,6 +3,7 @@
 mod deciding;
 mod plan;
 mod revision;
+mod spent;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -177,13 +177,16 @@ impl Director {
         let forwarded = self.shared.fast.as_ref().map(|fast| fast.brought());
         let pool = self.shared.pool.load();
         let workers = self.facts.workers.iter();
+        let workers = workers.map(|worker| WorkerTally::of(&worker.stats));
+        let workers = workers.collect();
+        // No less than what these have counted.
+        let limits = self.limits_spent();
         let tally = Tally {
             services: pool.iter().map(|service| tally_of(service)).collect(),
-            workers: workers
-                .map(|worker| WorkerTally::of(&worker.stats))
-                .collect(),
+            workers,
             forwarded: forwarded.unwrap_or_default(),
             levels: self.watch.lock().level_tallies(self.facts.clock.now()),
+            limits,
         };
         self.keeping.told(keep.save_tally(&tally));
     }

@@ -90,6 +90,7 @@ impl Director {
         // By now those are there who stand in for who is down.
         if let Some(tally) = &former.tally {
             self.count_on(tally);
+            self.spend_on(&tally.limits);
         }
         info!(
             connections = connections.over,

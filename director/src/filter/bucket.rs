@@ -30,19 +30,25 @@ pub(super) struct Name {
 }
 
 /// What is in a bucket.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tokens {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
     /// When it will be full.
-    full: u64,
+    pub full: u64,
     /// When `over` began to be counted.
-    since: u64,
+    pub since: u64,
     /// Packets over the limit since then.
-    over: u32,
+    pub over: u32,
 }
 
 impl Tokens {
     const fn is_empty(&self, pace: &Pace, now: u64) -> bool {
         self.full.saturating_sub(now) > pace.ahead
+    }
+
+    /// How many there are; none of a bucket whose `full` no taking could have made.
+    pub(super) const fn left(&self, pace: &Pace, now: u64) -> u64 {
+        let all = pace.ahead + pace.share;
+        all.saturating_sub(self.full.saturating_sub(now)) / pace.share
     }
 
     fn take(&mut self, pace: &Pace, now: u64) -> bool {
@@ -112,6 +118,22 @@ impl Buckets {
     /// Counts a packet for which there was none; whether that was one too many.
     pub(super) fn accuse(&self, name: &Name, pace: &Pace, now: u64) -> bool {
         self.with(name, now, |tokens| tokens.accuse(pace, now))
+    }
+
+    /// Those that are not full.
+    pub(super) fn taken_from(&self, now: u64) -> Vec<(Name, Tokens)> {
+        let in_set = |set: &Mutex<Set>| {
+            let places = set.lock().into_iter();
+            let taken = places.filter(|place| place.tokens.full > now);
+            let named = taken.filter_map(|place| Some((place.name?, place.tokens)));
+            named.collect::<Vec<_>>()
+        };
+        self.sets.iter().flat_map(in_set).collect()
+    }
+
+    /// Puts into a bucket what there was in another daemon's.
+    pub(super) fn go_on(&self, name: &Name, tokens: Tokens, now: u64) {
+        self.with(name, now, |here| *here = tokens);
     }
 
     fn set_of(&self, name: &Name) -> &Mutex<Set> {

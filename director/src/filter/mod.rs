@@ -19,10 +19,11 @@ pub(crate) use bans::testing;
 pub use bans::{Accused, BanPolicy, Bans, MOST_ACCUSED, MOST_BANS, Offence, Offenders, Sentence};
 pub use bogons::BOGONS;
 pub use book::{Book, End, List, Listing};
+pub use bucket::Tokens;
 pub use crowd::{Crowd, Crowds};
 pub use limit::{Limit, Of, Pace};
 pub use networks::longest;
-pub use paces::Paces;
+pub use paces::{Left, Paces};
 pub use scope::{Per, Scope, Sharer};
 
 use crate::region::Regions;

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
-use super::bucket::{Buckets, Name};
-use super::{Accused, Limit, MOST_ACCUSED, Pace, Per};
+use super::bucket::{Buckets, Name, Tokens};
+use super::{Accused, Limit, MOST_ACCUSED, Pace, Per, Sharer};
 use crate::region::Geography;
+use crate::time::since_boot;
 use crate::wire::Tuple;
 
 /// A limit that holds.
@@ -55,7 +55,6 @@ struct Holding {
     buckets: Buckets,
     /// Sources that were over a limit too often.
     accused: Mutex<Vec<Accused>>,
-    began: Instant,
 }
 
 impl Holding {
@@ -64,12 +63,11 @@ impl Holding {
             limits,
             buckets: Buckets::new(),
             accused: Mutex::default(),
-            began: Instant::now(),
         }
     }
 
-    fn now(&self) -> u64 {
-        self.began.elapsed().as_nanos() as u64
+    fn held(&self, number: usize) -> Option<&Held> {
+        self.limits.iter().find(|held| held.number == number)
     }
 
     fn concerning<'h>(
@@ -121,6 +119,21 @@ impl Holding {
     }
 }
 
+/// What a sharer has left of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// The number of the limit among all.
+    pub limit: usize,
+    /// Who shares it.
+    pub sharer: Sharer,
+    /// What there is; nanoseconds since the machine was booted.
+    pub tokens: Tokens,
+}
+
+fn now() -> u64 {
+    since_boot().as_nanos() as u64
+}
+
 /// The limits of connections in a second, and what of them is used up.
 #[derive(Debug, Default)]
 pub struct Paces(ArcSwapOption<Holding>);
@@ -140,7 +153,7 @@ impl Paces {
     #[inline]
     pub fn take(&self, tuple: &Tuple, geography: &Geography) -> Result<(), Per> {
         match &*self.0.load() {
-            Some(holding) => holding.take(tuple, geography, holding.now()),
+            Some(holding) => holding.take(tuple, geography, now()),
             None => Ok(()),
         }
     }
@@ -149,16 +162,74 @@ impl Paces {
     pub fn used_up(&self, tuple: &Tuple, geography: &Geography) -> Option<(usize, Per)> {
         let holding = self.0.load();
         let holding = holding.as_ref()?;
-        let held = holding.used_up(tuple, geography, holding.now())?;
+        let held = holding.used_up(tuple, geography, now())?;
         Some((held.number, held.limit.scope.per))
     }
 
     /// Packets over the limit of this number.
     pub fn over(&self, number: usize) -> u64 {
         let holding = self.0.load();
-        let mut limits = holding.iter().flat_map(|holding| &holding.limits);
-        let found = limits.find(|held| held.number == number);
+        let found = holding.as_ref().and_then(|holding| holding.held(number));
         found.map_or(0, |held| held.over.load(Relaxed))
+    }
+
+    /// What sharers have left who do not have all: so many of them, those with the least.
+    pub fn left(&self, most: usize) -> Vec<Left> {
+        self.left_at(most, now())
+    }
+
+    fn left_at(&self, most: usize, now: u64) -> Vec<Left> {
+        let holding = self.0.load();
+        let Some(holding) = &*holding else {
+            return Vec::new();
+        };
+        let taken = holding.buckets.taken_from(now).into_iter();
+        let known = taken.filter_map(|(name, tokens)| {
+            let limit = usize::from(name.limit);
+            let left = tokens.left(&holding.held(limit)?.pace, now);
+            let sharer = name.sharer;
+            Some((
+                left,
+                Left {
+                    limit,
+                    sharer,
+                    tokens,
+                },
+            ))
+        });
+        let mut all: Vec<_> = known.collect();
+        all.sort_by_key(|(left, _)| *left);
+        all.truncate(most);
+        all.into_iter().map(|(_, left)| left).collect()
+    }
+
+    /// Gives sharers what they had left of the limits before, which are the same.
+    pub fn go_on(&self, left: impl IntoIterator<Item = Left>) {
+        self.go_on_at(left, now());
+    }
+
+    fn go_on_at(&self, left: impl IntoIterator<Item = Left>, now: u64) {
+        let holding = self.0.load();
+        let Some(holding) = &*holding else {
+            return;
+        };
+        for Left {
+            limit,
+            sharer,
+            tokens,
+        } in left
+        {
+            let Some(held) = holding.held(limit) else {
+                continue;
+            };
+            let Pace { share, ahead, .. } = held.pace;
+            let name = Name {
+                limit: held.number as u8,
+                sharer,
+            };
+            let full = tokens.full.min(now + ahead + share);
+            holding.buckets.go_on(&name, Tokens { full, ..tokens }, now);
+        }
     }
 
     /// Sources that were over a limit too often since this was asked last.
@@ -247,6 +318,53 @@ mod tests {
             assert_eq!(given(&paces, [10, 0, 1, 1]), 2, "{order:?}");
             assert_eq!(given(&paces, [10, 0, 2, 1]), 1, "{order:?}");
         }
+    }
+
+    #[test]
+    fn the_next_one_goes_on_with_what_is_left() {
+        let limits = [limit(Per::Service, 5), limit(Per::Source, 3)];
+        let former = paces(&limits);
+        assert_eq!(given(&former, [10, 0, 0, 1]), 3);
+        assert_eq!(given(&former, [10, 0, 1, 1]), 2);
+        let left = former.left_at(2, 5);
+        assert_eq!(left.len(), 2, "two at most, of three");
+        let who = left.iter().map(|left| (left.limit, left.sharer));
+        let addr = Addr::v4([10, 0, 0, 0]);
+        let service = tuple([0; 4], 0);
+        let least = [
+            (0, Sharer::Service(service.protocol, service.dst)),
+            (1, Sharer::Source(addr)),
+        ];
+        assert!(who.clone().all(|one| least.contains(&one)), "{left:?}");
+        assert_eq!(
+            former.left_at(9, 10_000_000_000),
+            [],
+            "all are full by then"
+        );
+        let next = paces(&limits);
+        next.go_on_at(former.left_at(9, 5), 5);
+        for client in [[10, 0, 0, 1], [10, 0, 1, 1], [10, 0, 2, 1]] {
+            assert_eq!(given(&next, client), 0);
+        }
+        assert_eq!(next.left_at(9, 5), former.left_at(9, 5));
+    }
+
+    #[test]
+    fn what_no_taking_could_have_left_ends_as_what_could() {
+        let next = paces(&[limit(Per::Source, 3)]);
+        let tokens = Tokens {
+            full: u64::MAX,
+            ..Tokens::default()
+        };
+        let left = |limit| Left {
+            limit,
+            sharer: Sharer::Source(Addr::v4([10, 0, 0, 0])),
+            tokens,
+        };
+        next.go_on_at([left(0), left(7)], 5);
+        let now = next.left_at(9, 5);
+        assert_eq!(now.len(), 1, "there is no limit 7");
+        assert_eq!(now[0].tokens.full, 5 + 3_000_000_000);
     }
 
     #[test]

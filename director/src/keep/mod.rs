@@ -45,7 +45,9 @@ use about::Written;
 pub use error::KeepError;
 pub use place::remove;
 pub use running::{Bearer, Coined, Drained, Held, Offender, Running, Spread, Watched, Wishes};
-pub use tally::{LevelTally, RealTally, ServiceTally, Tally, WorkerTally};
+pub use tally::{
+    LevelTally, LimitTally, RealTally, ServiceTally, SharedBy, SharerTally, Tally, WorkerTally,
+};
 
 use names::Names;
 use place::{Generation, Place};

@@ -1,9 +1,9 @@
 //! What has been counted, for the next daemon to count on from.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use adminapi::model::ServiceId;
+use adminapi::model::{RateLimit, ServiceId};
 use serde::{Deserialize, Serialize};
 
 use crate::drops::{Cause, DropReason};
@@ -24,6 +24,9 @@ pub struct Tally {
     /// Of each level of defence above 0.
     #[serde(default)]
     pub levels: Vec<LevelTally>,
+    /// Of each limit of connections in a second.
+    #[serde(default)]
+    pub limits: Vec<LimitTally>,
 }
 
 /// What a service has carried, and each of its real servers.
@@ -60,6 +63,38 @@ pub struct LevelTally {
     pub calm: u32,
     /// The share of the SYNs that is dropped.
     pub dropped: f64,
+}
+
+/// What is used up of a limit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LimitTally {
+    /// The limit, which says of which one this is.
+    pub limit: RateLimit,
+    /// Of each sharer that does not have all.
+    pub sharers: Vec<SharerTally>,
+}
+
+/// What a sharer has used up of a limit. Times are nanoseconds since the machine was booted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SharerTally {
+    /// Who it is.
+    pub sharer: SharedBy,
+    /// When it will have all again.
+    pub full: u64,
+    /// Since when `over` is counted.
+    pub since: u64,
+    /// Packets over the limit.
+    pub over: u32,
+}
+
+/// Who has a share of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SharedBy {
+    /// A source, by its first address.
+    Source(IpAddr),
+    /// A service.
+    Service(ServiceId),
 }
 
 /// What a worker has counted.

@@ -1,5 +1,6 @@
 //! What is used up of a limit stays so, as long as it is the same one.
 
+use std::fs;
 use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
@@ -32,20 +33,20 @@ fn table<const KEYS: usize>(keys: [(&str, toml::Value); KEYS]) -> toml::Table {
     keys.into_iter().map(named).collect()
 }
 
-/// This limit of SYNs.
-fn syn_limit(burst: u16) -> toml::Table {
+/// This limit.
+fn limit_of(of: &str, burst: u16) -> toml::Table {
     table([
-        ("name", "syns".into()),
-        ("of", "syns".into()),
+        ("name", "stranger".into()),
+        ("of", of.into()),
         ("per", "source".into()),
         ("rate", 1.into()),
         ("burst", i64::from(burst).into()),
     ])
 }
 
-/// With this limit of SYNs.
-fn limited(configuration: Configuration, burst: u16) -> Configuration {
-    configuration.filter("limit", vec![toml::Value::Table(syn_limit(burst))])
+/// With this limit.
+fn limited(configuration: Configuration, of: &str, burst: u16) -> Configuration {
+    configuration.filter("limit", vec![toml::Value::Table(limit_of(of, burst))])
 }
 
 /// With the limit for the second one of these regions, where the client is.
@@ -55,7 +56,7 @@ fn limited_in(configuration: Configuration, file: &Path, regions: [&str; 2]) -> 
         let countries = vec![country];
         table([("name", name.into()), ("countries", countries.into())]).into()
     });
-    let mut limit = syn_limit(BURST);
+    let mut limit = limit_of("syns", BURST);
     limit.insert("region".to_owned(), regions[1].into());
     configuration
         .filter("country_file", file.display().to_string())
@@ -141,7 +142,7 @@ fn who_has_used_up_a_limit_gets_no_other_burst_from_the_next_director() -> Resul
     if !require::machine() {
         return Ok(());
     }
-    let shape = |configuration| limited(configuration, BURST).without_cookies();
+    let shape = |configuration| limited(configuration, "syns", BURST).without_cookies();
     let mut bench = Bench::start_shaped(ForwardingMethod::Nat, shape)?;
     let mut stranger = answer_for_stranger(&bench)?;
     for signal in [Signal::Kill, Signal::Term] {
@@ -151,7 +152,7 @@ fn who_has_used_up_a_limit_gets_no_other_burst_from_the_next_director() -> Resul
     }
 
     stranger.use_up(&bench)?;
-    bench.configuration = limited(bench.configuration.clone(), BURST + 1);
+    bench.configuration = limited(bench.configuration.clone(), "syns", BURST + 1);
     bench.restart(Signal::Kill)?;
     assert_full(&bench, &mut stranger)?;
 
@@ -162,6 +163,45 @@ fn who_has_used_up_a_limit_gets_no_other_burst_from_the_next_director() -> Resul
     assert_full(&bench, &mut stranger)?;
     assert_accounts(&bench.director);
     Ok(())
+}
+
+/// What the workers hold is written down each second, and at the end.
+#[test]
+fn nor_of_connections_in_a_second() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let shape = |configuration| limited(configuration, "connections", BURST).without_cookies();
+    let mut bench = Bench::start_shaped(ForwardingMethod::Nat, shape)?;
+    let mut stranger = answer_for_stranger(&bench)?;
+    for signal in [Signal::Kill, Signal::Term] {
+        let since = stranger.use_up(&bench)?;
+        if signal == Signal::Kill {
+            await_written(&bench)?;
+        }
+        bench.restart(signal)?;
+        assert_used_up(&bench, &mut stranger, since)?;
+    }
+    stranger.use_up(&bench)?;
+    bench.configuration = limited(bench.configuration.clone(), "connections", BURST + 1);
+    bench.restart(Signal::Kill)?;
+    assert_full(&bench, &mut stranger)?;
+    assert_accounts(&bench.director);
+    Ok(())
+}
+
+/// Waits until all that has been dropped is written down for the next director, and so what is used up.
+fn await_written(bench: &Bench) -> Result<()> {
+    let dropped = dropped(bench)?;
+    wait::until("the counters to be written", PATIENCE, || {
+        let text = fs::read(bench.haven.kept("tally")?)?;
+        let tally: serde_json::Value = serde_json::from_slice(&text)?;
+        let workers = tally["workers"].as_array().into_iter().flatten();
+        let drops = workers.filter_map(|worker| worker["drops"]["source_limit"].as_u64());
+        let written: u64 = drops.sum();
+        ensure!(written >= dropped, "{written} of {dropped}");
+        Ok(())
+    })
 }
 
 /// A director with a limit for the region `near`, after `far`, whom the stranger has used that up; since
