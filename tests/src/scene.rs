@@ -126,7 +126,19 @@ impl Scene {
         weights: &[u32],
         shape: impl FnOnce(Configuration) -> Configuration,
     ) -> Result<Self> {
-        let topology = Topology::build(plan)?;
+        Self::start_on(Topology::build(plan)?, scheduler, weights, shape)
+    }
+
+    /// A scene on a network that is there.
+    ///
+    /// # Errors
+    /// When a part does not come up.
+    pub fn start_on(
+        topology: Topology,
+        scheduler: Scheduler,
+        weights: &[u32],
+        shape: impl FnOnce(Configuration) -> Configuration,
+    ) -> Result<Self> {
         let web = topology
             .reals
             .iter()
