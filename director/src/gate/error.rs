@@ -99,6 +99,14 @@ pub enum GateError {
         "cannot put the gate in the place of the pinned one: {0}; `bulwarkd detach` removes that"
     )]
     Successor(io::Error),
+    /// Queues have come that the gate is not on.
+    #[error("cannot put the gate on further queues of `{name}`: {error}")]
+    Further {
+        /// Interface.
+        name: String,
+        /// What the kernel said.
+        error: io::Error,
+    },
     /// The list of interfaces is empty.
     #[error("no interface is configured; set [datapath] interfaces = [\"eth0\"]")]
     NoInterface,

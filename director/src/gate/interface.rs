@@ -35,18 +35,28 @@ impl Interface {
             return Err(missing());
         }
         let queues = Queues::of(name).unwrap_or(Queues::ONE);
-        if queues.receive > MAX_QUEUES {
-            return Err(GateError::TooManyQueues {
-                name: name.to_owned(),
-                queues: queues.receive,
-                max: MAX_QUEUES,
-            });
-        }
-        Ok(Self {
+        let found = Self {
             name: name.to_owned(),
             index,
             queues,
             is_device: Path::new(DEVICES).join(name).join("device").exists(),
-        })
+        };
+        found.check_room(queues.receive)?;
+        Ok(found)
+    }
+
+    /// Checks that the gate has room for so many receive queues of it.
+    ///
+    /// # Errors
+    /// When it has not.
+    pub fn check_room(&self, queues: u32) -> Result<(), GateError> {
+        if queues > MAX_QUEUES {
+            return Err(GateError::TooManyQueues {
+                name: self.name.clone(),
+                queues,
+                max: MAX_QUEUES,
+            });
+        }
+        Ok(())
     }
 }

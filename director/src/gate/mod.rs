@@ -13,6 +13,7 @@ mod endpoints;
 mod error;
 mod filters;
 pub mod flows;
+mod further;
 mod hold;
 mod interface;
 mod lanes;
@@ -51,6 +52,7 @@ pub use trial::{Trial, Verdict};
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::resume_unwind;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
@@ -79,6 +81,9 @@ pub const MAX_PORTS: usize = 16;
 #[derive(Debug)]
 pub struct Gate {
     maps: Maps,
+    /// What all instances have in common.
+    flows: u32,
+    plan: RollPlan,
     roll: Arc<Roll>,
     resets: Arc<Resets>,
     links: Vec<Attachment>,
@@ -106,6 +111,8 @@ struct Attachment {
     /// What holds it there; not yet, while another director's program is there.
     link: OnceLock<OwnedFd>,
     successor: Option<Successor>,
+    /// Receive queues that it is on, the first ones.
+    covered: AtomicU32,
 }
 
 impl Attachment {
@@ -131,6 +138,7 @@ impl Attachment {
             mode,
             link,
             successor,
+            covered: AtomicU32::new(interface.queues.receive),
         })
     }
 
@@ -212,6 +220,8 @@ impl Gate {
         let resets = Arc::new(maps.map_resets(&plan)?);
         Ok(Self {
             maps,
+            flows: room.flows,
+            plan,
             roll,
             resets,
             links,

@@ -3,6 +3,7 @@
 use crate::cookie::{Places, Roll};
 
 /// What the roll is to be: the same for all instances.
+#[derive(Debug)]
 pub(super) struct RollPlan {
     pub(super) lines: usize,
     pub(super) places: Places,
