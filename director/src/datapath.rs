@@ -28,9 +28,11 @@ use crate::xsk::CopyMode;
 
 mod attempt;
 mod plan;
+mod sockets;
 
 use attempt::TAKE_OVER_PATIENCE;
 use plan::Plan;
+pub use sockets::Sockets;
 
 /// How packets are to get from the NIC to the workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,6 +92,28 @@ pub enum DatapathError {
         /// What the kernel said.
         error: io::Error,
     },
+    /// The worker's memory is in the rings of other queues.
+    #[error(
+        "worker {worker} has no packet memory left for queue {queue} of `{interface}`: others hold it; restart bulwarkd, which shares it out anew"
+    )]
+    NoFrames {
+        /// Who is to have it.
+        worker: usize,
+        /// Interface.
+        interface: String,
+        /// Queue of it.
+        queue: u32,
+    },
+    /// The worker has had no time to take the socket.
+    #[error("worker {worker} has not taken the socket of queue {queue} of `{interface}` yet")]
+    NotTaken {
+        /// Who is to have it.
+        worker: usize,
+        /// Interface.
+        interface: String,
+        /// Queue of it.
+        queue: u32,
+    },
     /// Memory.
     #[error(
         "cannot get {frames} frames of packet memory: {error}; lower `frames` under [datapath]"
@@ -103,6 +127,14 @@ pub enum DatapathError {
 }
 
 impl DatapathError {
+    fn socket(interface: &Interface, queue: u32, error: io::Error) -> Self {
+        Self::Socket {
+            interface: interface.name.clone(),
+            queue,
+            error,
+        }
+    }
+
     fn is_busy(&self) -> bool {
         matches!(self, Self::Socket { error, .. } if error.raw_os_error() == Some(libc::EBUSY))
     }
@@ -130,6 +162,8 @@ pub struct Datapath {
     pub interfaces: Vec<Interface>,
     /// Zero copy or not, the same for all.
     pub copy: CopyMode,
+    /// Which queues have sockets.
+    pub sockets: Sockets,
     workers: Vec<Worker>,
     stats: Vec<Arc<WorkerStats>>,
     frames: u32,
@@ -174,15 +208,17 @@ impl Datapath {
         };
         let plan = Plan::of(&interfaces, settings);
         let open = |copy| plan.workers(copy);
-        let (copy, workers) = attempt::best(settings.mode, native, patience, open)?;
+        let (copy, (workers, inlets)) = attempt::best(settings.mode, native, patience, open)?;
         let stats = workers
             .iter()
             .map(|worker| Arc::clone(worker.stats()))
             .collect();
-        let path = Self {
+        let sockets = Sockets::new(interfaces.len(), copy, inlets);
+        let mut path = Self {
             gate,
             interfaces,
             copy,
+            sockets,
             workers,
             stats,
             frames: settings.frames,
@@ -191,11 +227,10 @@ impl Datapath {
         Ok(path)
     }
 
-    fn connect(&self) -> Result<(), DatapathError> {
-        for worker in &self.workers {
-            for (port, queue, socket) in worker.sockets() {
-                self.gate.connect(port, queue, socket.as_fd())?;
-            }
+    fn connect(&mut self) -> Result<(), DatapathError> {
+        for (port, queue, socket) in self.workers.iter().flat_map(Worker::sockets) {
+            self.gate.connect(port, queue, socket.as_fd())?;
+            self.sockets.note(port, queue);
         }
         Ok(())
     }

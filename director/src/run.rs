@@ -25,7 +25,7 @@ use crate::path::{Path, Policy, Shared};
 use crate::time::Clock;
 use crate::xsk::CopyMode;
 
-pub use follow::{follow, follow_atlas, hear, look_after};
+pub use follow::{follow, follow_atlas, follow_queues, hear, look_after};
 
 pub use begin::judge;
 use begin::{begin, settle};
@@ -88,7 +88,8 @@ pub async fn start(
         .start(clock, stop, paths, ended)
         .context("cannot start the workers")?;
     let facts = facts(&datapath, &settings, clock, &workers);
-    let director = Director::new(facts, shared, datapath.gate, neighbourhood, keep);
+    let opened = (datapath.gate, datapath.sockets);
+    let director = Director::new(facts, shared, opened, neighbourhood, keep);
     let configured = settle(&director)
         .and_then(|()| begin(&director, config, former.as_ref()))
         .and_then(|()| director.complete().context("nothing can be kept"))

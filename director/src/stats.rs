@@ -258,6 +258,8 @@ pub struct WorkerStats {
     pub answered: Counter,
     /// Packets dropped.
     pub drops: Drops,
+    /// Sockets that the worker has.
+    pub sockets: Counter,
     /// Frames at rest with the worker.
     pub free: Counter,
     /// Frames with the kernel to receive into.

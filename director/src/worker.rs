@@ -5,21 +5,25 @@
 //!  rx ring -> batch -> walk -> outbox -> tx ring -> completion ring -> free -> fill ring
 //! ```
 
+mod inlet;
 mod leisure;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Instant;
 
+pub use inlet::Inlet;
+use inlet::Newcomer;
 use leisure::{Leisure, Next};
 
 use crate::drops::Cause;
 use crate::stats::WorkerStats;
 use crate::time::{Clock, Tick};
-use crate::xsk::{Frame, RingDrops, Socket, Umem, Wait};
+use crate::xsk::{Frame, Opener, RingDrops, RingSizes, Socket, Umem, Wait};
 
 /// Packets that are walked together.
 pub const BATCH: usize = 64;
@@ -136,7 +140,11 @@ pub struct Worker {
     umem: Umem,
     /// For each port this worker's queues of it; it sends through the first.
     ports: Vec<Vec<(u32, Socket)>>,
-    /// Frames that each socket should have to receive into.
+    /// Sockets that it is to have as well.
+    newcomers: Receiver<Newcomer>,
+    /// Entries of the ring that a socket receives into.
+    ring: usize,
+    /// Frames that each socket should have there.
     receive_frames: usize,
     batch: Vec<Frame>,
     out: Outbox,
@@ -146,27 +154,32 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker on `ports`: for each the queues of it with their sockets, one at least. It has
-    /// the frames `free` of `umem`, of which each socket gets `receive_frames` to receive into.
+    /// A worker on `ports`: for each the queues of it with their sockets of `opener`, one at least. It
+    /// has the frames `free` of that memory. With it the way by which it gets further sockets.
     pub fn new(
-        umem: Umem,
+        opener: Opener,
         free: Vec<Frame>,
         ports: Vec<Vec<(u32, Socket)>>,
-        receive_frames: usize,
-    ) -> Self {
+        sizes: RingSizes,
+    ) -> (Self, Inlet) {
         let stats = Arc::default();
         let out = Outbox::new(ports.len(), free);
+        let umem = opener.umem().clone();
+        let sockets = ports.iter().map(Vec::len).sum();
+        let (inlet, newcomers) = Inlet::new(opener, sizes, Arc::clone(&stats), sockets);
         let mut worker = Self {
             umem,
             ports,
-            receive_frames,
+            newcomers,
+            ring: sizes.receive as usize,
+            receive_frames: 0,
             batch: Vec::with_capacity(BATCH),
             out,
             stats,
             missed_before: RingDrops::default(),
         };
-        worker.refill();
-        worker
+        worker.share_out();
+        (worker, inlet)
     }
 
     /// What it counts.
@@ -189,7 +202,7 @@ impl Worker {
     /// # Errors
     /// When a socket becomes unusable, its interface gone for instance.
     pub fn run(&mut self, walk: &mut impl Walk, clock: Clock, stop: &AtomicBool) -> io::Result<()> {
-        let mut wait = Wait::on(self.sockets().map(|(_, _, socket)| socket.as_fd()));
+        let mut wait = self.wait();
         let mut leisure = Leisure::since(Instant::now());
         let mut published = clock.now();
         self.missed_before = RingDrops {
@@ -206,6 +219,9 @@ impl Worker {
                 false => leisure.idle(began),
             };
             if next == Next::Sleep || now != published {
+                if self.welcome() {
+                    wait = self.wait();
+                }
                 self.publish(walk.held())?;
                 published = now;
             }
@@ -218,6 +234,37 @@ impl Worker {
             }
         }
         self.finish(walk, clock)
+    }
+
+    /// On all its sockets.
+    fn wait(&self) -> Wait {
+        Wait::on(self.sockets().map(|(_, _, socket)| socket.as_fd()))
+    }
+
+    /// Takes the sockets that have come for it; says whether there were any. It goes on to send through
+    /// those that it sends through.
+    fn welcome(&mut self) -> bool {
+        let mut has_come = false;
+        while let Ok(newcomer) = self.newcomers.try_recv() {
+            let Newcomer {
+                port,
+                queue,
+                socket,
+            } = newcomer;
+            self.ports[port].push((queue, socket));
+            has_come = true;
+        }
+        if has_come {
+            self.share_out();
+        }
+        has_come
+    }
+
+    /// Gives each socket its part of the frames. What one has too many of it keeps until it has received
+    /// into them.
+    fn share_out(&mut self) {
+        self.receive_frames = inlet::part(self.umem.frames(), self.sockets().count(), self.ring);
+        self.refill();
     }
 
     /// Does nothing for a while.
@@ -234,7 +281,7 @@ impl Worker {
     /// Walks what its rings hold, once nothing more comes to them; if something does, no more than they
     /// have room for.
     fn finish(&mut self, walk: &mut impl Walk, clock: Clock) -> io::Result<()> {
-        let room = self.receive_frames * self.sockets().count();
+        let room: usize = self.sockets().map(|(_, _, it)| it.filling()).sum();
         for _ in 0..=room.div_ceil(BATCH) {
             let now = clock.now();
             let received = self.round(walk, now)?;
@@ -309,6 +356,7 @@ impl Worker {
     fn publish(&self, held: usize) -> io::Result<()> {
         let sockets = || self.sockets().map(|(_, _, socket)| socket);
         self.stats.beats.add(1);
+        self.stats.sockets.set(sockets().count() as u64);
         self.stats.free.set((self.out.free.len() + held) as u64);
         self.stats
             .filling

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
 use anyhow::Result;
-use director::xsk::{Binding, CopyMode, Frame, RingSizes, Socket, Umem, Wait};
+use director::xsk::{Binding, CopyMode, Frame, Opener, RingSizes, Socket, Umem, Wait};
 use libbpf_rs::{Link, MapCore, MapFlags, Object};
 
 use crate::bpf::{self, Source};
@@ -96,8 +96,9 @@ impl Forward {
             receive: RING,
             transmit: RING,
         };
-        let from = Socket::first(&umem, binding(CLIENT_SIDE)?, sizes)?;
-        let to = Socket::sharing(&from, binding(REAL_SIDE)?, sizes)?;
+        let mut opener = Opener::new(&umem);
+        let from = opener.open(binding(CLIENT_SIDE)?, sizes)?;
+        let to = opener.open(binding(REAL_SIDE)?, sizes)?;
         Ok(Self {
             umem,
             free,

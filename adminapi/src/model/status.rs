@@ -89,7 +89,8 @@ pub struct InterfaceStatus {
     /// If not, why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_because: Option<String>,
-    /// Why packets are lost, if they are: its queues are not those any more that the workers were made for.
+    /// Why packets are lost, if they are: queues have come that got no socket, or such have gone that
+    /// workers send through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loses_because: Option<String>,
 }

@@ -73,7 +73,7 @@ fn slow_interfaces(interfaces: &[InterfaceStatus]) -> String {
         .collect()
 }
 
-/// The interfaces that lose packets because their queues have changed, and how.
+/// The interfaces that lose packets because their queues have changed, and why.
 fn losing_interfaces(interfaces: &[InterfaceStatus]) -> String {
     let losing = interfaces
         .iter()

@@ -58,10 +58,10 @@ use std::sync::{Arc, OnceLock};
 use adminapi::model;
 use adminapi::sysctl::Sysctl;
 use parking_lot::Mutex;
-use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
 use crate::agents::Agents;
+use crate::datapath::Sockets;
 use crate::exits::Exits;
 use crate::gate::{Gate, GateError, Interface};
 use crate::keep::Keep;
@@ -84,7 +84,7 @@ pub use judge::judge;
 use keeping::Keeping;
 pub use outer::listen as listen_for_errors;
 use publish::Master;
-use queues::Misfit;
+use queues::Served;
 use reload::Source;
 use sights::SightWatch;
 pub use tables::fill_tables;
@@ -131,8 +131,9 @@ pub struct Director {
     watch: Mutex<Watch>,
     fast: Mutex<FastWatch>,
     exits: Mutex<Exits>,
-    /// By port.
-    misfits: Mutex<FxHashMap<u16, Misfit>>,
+    sockets: Mutex<Sockets>,
+    /// By port; kept apart from `sockets`, so that nobody waits for those that are being opened.
+    served: Mutex<Vec<Served>>,
     mint: cookies::Minting,
     asking: repeats::Askings,
     agents: Arc<Agents>,
@@ -159,7 +160,7 @@ impl Director {
     pub fn new(
         facts: Facts,
         shared: Arc<Shared>,
-        gate: Gate,
+        (gate, sockets): (Gate, Sockets),
         neighbourhood: Neighbourhood,
         keep: Option<Keep>,
     ) -> Self {
@@ -167,6 +168,9 @@ impl Director {
         let sights = SightWatch::new(&gate);
         let ports = facts.interfaces.iter().enumerate();
         let ports = ports.map(|(port, (interface, _))| (interface.index, gate.mode(port)));
+        let served = facts.interfaces.iter();
+        let served = served.map(|(interface, _)| Served::of(interface));
+        let served = Mutex::new(served.collect());
         let exits = Mutex::new(Exits::open(&gate, ports));
         let fast = Mutex::new(FastWatch::new(&neighbourhood));
         Self {
@@ -182,7 +186,8 @@ impl Director {
             watch,
             fast,
             exits,
-            misfits: Mutex::default(),
+            sockets: Mutex::new(sockets),
+            served,
             mint: Mutex::default(),
             asking: Mutex::default(),
             agents: Arc::default(),

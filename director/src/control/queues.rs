@@ -1,22 +1,34 @@
-//! Whether interfaces have the queues that the workers were made for: they may get others while a
-//! director runs (`ethtool -L`), but a worker gets no other sockets.
+//! Whether interfaces have the queues that the workers have sockets for: they may get others while a
+//! director runs (`ethtool -L`), and these get sockets then.
 
 use std::fmt;
 
 use tracing::{info, warn};
 
 use super::Director;
-use crate::gate::Queues;
+use crate::datapath::DatapathError;
+use crate::gate::{Interface, Queues};
+
+/// How the queues of an interface are served.
+#[derive(Clone, Debug)]
+pub(super) struct Served {
+    /// Receive queues with a socket.
+    pub(super) queues: u32,
+    /// Why packets are lost, if they are.
+    pub(super) misfit: Option<Misfit>,
+}
 
 /// Why packets are lost at an interface whose queues have changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Misfit {
-    /// Receive queues have come that no socket belongs to.
+    /// Receive queues have come, and not all could get a socket.
     Unheard {
         /// All of now.
         queues: u32,
-        /// Those with a socket, the first ones.
-        heard: u32,
+        /// Those without.
+        unheard: u32,
+        /// Why the first of them is.
+        why: String,
     },
     /// Transmit queues have gone that workers send through. `ethtool -L` refuses to take one away that has
     /// a socket; a driver may.
@@ -31,9 +43,13 @@ pub(super) enum Misfit {
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unheard { queues, heard } => write!(
+            Self::Unheard {
+                queues,
+                unheard,
+                why,
+            } => write!(
                 f,
-                "{queues} receive queues, but only the first {heard} have a socket (no_socket); restart bulwarkd"
+                "{queues} receive queues, {unheard} of them without a socket (no_socket): {why}"
             ),
             Self::Gone { queues, workers } => write!(
                 f,
@@ -44,56 +60,74 @@ impl fmt::Display for Misfit {
 }
 
 impl Misfit {
-    /// What does not fit at an interface that has the queues of `now`, where `workers` were made for
-    /// those of `then`.
-    fn between(then: Queues, workers: u32, now: Queues) -> Option<Self> {
-        if now.transmit < workers {
-            return Some(Self::Gone {
-                queues: now.transmit,
-                workers,
-            });
+    /// Of an interface with so many transmit queues, which `workers` send through.
+    fn gone(queues: u32, workers: u32) -> Option<Self> {
+        (queues < workers).then_some(Self::Gone { queues, workers })
+    }
+
+    /// Of an interface with so many receive queues, of which so many have a socket.
+    fn unheard(queues: u32, heard: u32, why: &DatapathError) -> Self {
+        Self::Unheard {
+            queues,
+            unheard: queues - heard,
+            why: why.to_string(),
         }
-        (now.receive > then.receive).then_some(Self::Unheard {
-            queues: now.receive,
-            heard: then.receive,
-        })
+    }
+}
+
+impl Served {
+    /// All queues that `interface` has had from the start.
+    pub(super) fn of(interface: &Interface) -> Self {
+        Self {
+            queues: interface.queues.receive,
+            misfit: None,
+        }
+    }
+
+    /// Says in the log what is not as it was before.
+    fn tell_since(&self, before: &Self, interface: &str) {
+        if self.queues > before.queues {
+            let (before, queues) = (before.queues, self.queues);
+            info!(interface, before, queues, "further queues have sockets");
+        }
+        match &self.misfit {
+            Some(why) if before.misfit != self.misfit => {
+                warn!(interface, %why, "packets are lost");
+            }
+            None if before.misfit.is_some() => {
+                info!(interface, "the workers have all of its queues again");
+            }
+            _ => {}
+        }
     }
 }
 
 impl Director {
-    /// Looks whether the interfaces have the queues that the workers were made for. To be called about
-    /// once a second.
+    /// Looks whether the interfaces have the queues that there are sockets for, and opens those that are
+    /// missing, which blocks. To be called about once a second.
     pub fn look_at_queues(&self) {
         let links = self.neighbourhood.links().borrow().clone();
-        let workers = self.facts.workers.len() as u32;
         for link in links.iter() {
-            let Some(port) = link.port else {
-                continue;
-            };
-            let Some(now) = Queues::of(&link.name) else {
-                continue;
-            };
-            let (interface, _) = &self.facts.interfaces[usize::from(port)];
-            let misfit = Misfit::between(interface.queues, workers, now);
-            let before = self.note_misfit(port, misfit);
-            match misfit {
-                Some(why) if before != misfit => {
-                    warn!(interface = %link.name, %why, "packets are lost");
-                }
-                None if before.is_some() => {
-                    info!(interface = %link.name, "the workers have all of its queues again");
-                }
-                _ => {}
+            if let (Some(port), Some(now)) = (link.port, Queues::of(&link.name)) {
+                self.serve_queues(port.into(), now);
             }
         }
     }
 
-    fn note_misfit(&self, port: u16, misfit: Option<Misfit>) -> Option<Misfit> {
-        let mut misfits = self.misfits.lock();
-        match misfit {
-            Some(misfit) => misfits.insert(port, misfit),
-            None => misfits.remove(&port),
-        }
+    fn serve_queues(&self, port: usize, now: Queues) {
+        let (interface, _) = &self.facts.interfaces[port];
+        let mut sockets = self.sockets.lock();
+        let opened = sockets.serve(&self.gate, port, interface, now.receive);
+        let heard = sockets.count(port, now.receive);
+        let unheard = opened.err();
+        let unheard = unheard.map(|why| Misfit::unheard(now.receive, heard, &why));
+        let workers = self.facts.workers.len() as u32;
+        let served = Served {
+            queues: sockets.count(port, u32::MAX),
+            misfit: Misfit::gone(now.transmit, workers).or(unheard),
+        };
+        let before = std::mem::replace(&mut self.served.lock()[port], served.clone());
+        served.tell_since(&before, &interface.name);
     }
 }
 
@@ -102,21 +136,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queues_that_come_are_not_heard_and_those_that_go_carry_nothing() {
-        let queues = |receive, transmit| Queues { receive, transmit };
-        let misfit = |now| Misfit::between(queues(4, 2), 2, now);
-        assert_eq!(misfit(queues(4, 2)), None);
-        assert_eq!(misfit(queues(4, 4)), None);
-        assert_eq!(misfit(queues(2, 2)), None);
-        let unheard = Misfit::Unheard {
-            queues: 8,
-            heard: 4,
+    fn each_worker_needs_a_queue_to_send_through() {
+        assert_eq!(Misfit::gone(2, 2), None);
+        assert_eq!(Misfit::gone(4, 2), None);
+        let gone = Misfit::gone(1, 2).unwrap();
+        assert!(
+            gone.to_string()
+                .starts_with("1 transmit queues, but 2 workers")
+        );
+    }
+
+    #[test]
+    fn queues_without_a_socket_are_told_of_with_the_reason() {
+        let why = DatapathError::NoFrames {
+            worker: 1,
+            interface: "eth0".to_owned(),
+            queue: 5,
         };
-        assert_eq!(misfit(queues(8, 8)), Some(unheard));
-        let gone = Misfit::Gone {
-            queues: 1,
-            workers: 2,
-        };
-        assert_eq!(misfit(queues(4, 1)), Some(gone));
+        let told = Misfit::unheard(8, 5, &why).to_string();
+        let whole = format!("8 receive queues, 3 of them without a socket (no_socket): {why}");
+        assert_eq!(told, whole);
     }
 }

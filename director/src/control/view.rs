@@ -269,7 +269,7 @@ impl Director {
     }
 
     pub(super) fn interface_status(&self) -> Result<Vec<model::InterfaceStatus>> {
-        let (exits, misfits) = (self.exits.lock(), self.misfits.lock());
+        let (exits, served) = (self.exits.lock(), self.served.lock());
         let status = |(port, (interface, mode)): (usize, &(_, model::XdpMode))| {
             let interface: &crate::gate::Interface = interface;
             let counters = self.gate.counters(port).map_err(refused)?;
@@ -278,8 +278,8 @@ impl Director {
                 name: interface.name.clone(),
                 ifindex: interface.index,
                 mode: *mode,
-                queues: interface.queues.receive,
-                loses_because: misfits.get(&(port as u16)).map(Misfit::to_string),
+                queues: served[port].queues,
+                loses_because: served[port].misfit.as_ref().map(Misfit::to_string),
                 rx: counters.received,
                 passed: counters.passed,
                 redirected: counters.redirected,

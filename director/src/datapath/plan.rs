@@ -7,8 +7,8 @@ use tracing::warn;
 
 use super::{DatapathError, Settings};
 use crate::gate::Interface;
-use crate::worker::Worker;
-use crate::xsk::{Binding, CopyMode, RingSizes, Socket, Umem};
+use crate::worker::{Inlet, Worker};
+use crate::xsk::{Binding, CopyMode, Opener, RingSizes, Umem};
 
 /// Queues of one kind that an interface has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,15 +77,18 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Makes them, with their sockets.
+    /// Makes them, with their sockets, and the ways by which they get further ones.
     ///
     /// # Errors
     /// See [`DatapathError`].
-    pub(super) fn workers(&self, mode: CopyMode) -> Result<Vec<Worker>, DatapathError> {
+    pub(super) fn workers(
+        &self,
+        mode: CopyMode,
+    ) -> Result<(Vec<Worker>, Vec<Inlet>), DatapathError> {
         (0..self.workers).map(|id| self.worker(id, mode)).collect()
     }
 
-    fn worker(&self, id: usize, mode: CopyMode) -> Result<Worker, DatapathError> {
+    fn worker(&self, id: usize, mode: CopyMode) -> Result<(Worker, Inlet), DatapathError> {
         let frames = self.settings.frames;
         let memory = |error| DatapathError::Memory { frames, error };
         let (umem, free) = Umem::new(frames).map_err(memory)?;
@@ -93,34 +96,30 @@ impl<'a> Plan<'a> {
             receive: self.settings.ring,
             transmit: self.settings.ring,
         };
-        let mut ports: Vec<Vec<(u32, Socket)>> = Vec::new();
+        let mut opener = Opener::new(&umem);
+        let mut ports = Vec::new();
         for interface in self.interfaces {
             let mut sockets = Vec::new();
-            for queue in (id as u32..interface.queues.receive).step_by(self.workers) {
+            let queues = 0..interface.queues.receive;
+            for queue in queues.filter(|queue| worker_of(*queue, self.workers) == id) {
                 let binding = Binding {
                     ifindex: interface.index,
                     queue,
                     mode,
                 };
-                let first = ports.iter().flatten().chain(&sockets).next();
-                let socket = match first {
-                    None => Socket::first(&umem, binding, sizes),
-                    Some((_, first)) => Socket::sharing(first, binding, sizes),
-                };
-                let name = interface.name.clone();
-                let failed = |error| DatapathError::Socket {
-                    interface: name,
-                    queue,
-                    error,
-                };
+                let socket = opener.open(binding, sizes);
+                let failed = |error| DatapathError::socket(interface, queue, error);
                 sockets.push((queue, socket.map_err(failed)?));
             }
             ports.push(sockets);
         }
-        let count: usize = ports.iter().map(Vec::len).sum();
-        let receive_frames = (frames as usize / 2 / count).min(self.settings.ring as usize);
-        Ok(Worker::new(umem, free, ports, receive_frames))
+        Ok(Worker::new(opener, free, ports, sizes))
     }
+}
+
+/// Which of so many workers has this queue, of every interface.
+pub(super) const fn worker_of(queue: u32, workers: usize) -> usize {
+    queue as usize % workers
 }
 
 #[cfg(test)]
@@ -168,6 +167,18 @@ mod tests {
         assert_eq!(workers(&[(4, 2), (4, 4)], Some(3)), 2);
         assert_eq!(workers(&[(4, 4), (2, 4)], Some(3)), 2);
         assert_eq!(workers(&[], Some(3)), 1);
+    }
+
+    #[test]
+    fn queues_go_round_the_workers() {
+        let workers = |workers| {
+            (0..5)
+                .map(|queue| worker_of(queue, workers))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(workers(1), [0; 5]);
+        assert_eq!(workers(2), [0, 1, 0, 1, 0]);
+        assert_eq!(workers(5), [0, 1, 2, 3, 4]);
     }
 
     #[test]

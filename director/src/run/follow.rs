@@ -65,6 +65,22 @@ pub async fn follow_atlas(director: Arc<Director>) {
     }
 }
 
+/// How often it is looked which queues the interfaces have.
+const QUEUES_PERIOD: Duration = Duration::from_secs(1);
+
+/// Opens sockets for queues that come. Never ends.
+pub async fn follow_queues(director: Arc<Director>) {
+    let mut look = tokio::time::interval(QUEUES_PERIOD);
+    loop {
+        look.tick().await;
+        let director = Arc::clone(&director);
+        let look = tokio::task::spawn_blocking(move || director.look_at_queues());
+        if let Err(fault) = look.await {
+            warn!(%fault, "queues that come are not followed");
+        }
+    }
+}
+
 /// Keeps the gate true to the host's network and the neighbourhood to the real servers, and
 /// forgets what is gone. Never ends.
 pub async fn follow(director: Arc<Director>) {
@@ -103,7 +119,6 @@ pub async fn follow(director: Arc<Director>) {
                 director.keep_tally();
                 director.keep_neighbours();
                 director.look_at_lanes();
-                director.look_at_queues();
                 director.keep_shortening();
                 director.look_at_ways_back();
                 if let Err(error) = director.end_listings() {

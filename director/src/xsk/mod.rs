@@ -16,10 +16,12 @@
 #![allow(unsafe_code)]
 
 mod map;
+mod opener;
 mod ring;
 mod socket;
 mod sys;
 mod umem;
 
+pub use opener::Opener;
 pub use socket::{Binding, CopyMode, RingDrops, RingSizes, Socket, Wait, unbound};
 pub use umem::{FRAME_SIZE, Frame, HEADROOM, MAX_PACKET, Umem};

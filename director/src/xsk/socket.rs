@@ -89,9 +89,8 @@ impl Socket {
     /// Opens the first socket of `umem` and registers the memory with it.
     ///
     /// # Errors
-    /// The kernel's: EBUSY when the queue has a socket, EOPNOTSUPP when the driver cannot do the
-    /// wanted mode, EPERM without CAP_NET_RAW and CAP_BPF.
-    pub fn first(umem: &Umem, binding: Binding, sizes: RingSizes) -> io::Result<Self> {
+    /// The kernel's.
+    pub(super) fn first(umem: &Umem, binding: Binding, sizes: RingSizes) -> io::Result<Self> {
         let fd = sys::socket()?;
         let (addr, len) = umem.region();
         sys::register_umem(fd.as_fd(), addr, len, FRAME_SIZE)?;
@@ -109,21 +108,19 @@ impl Socket {
         )
     }
 
-    /// Opens a further socket on the UMEM of `first`, with its mode.
+    /// Opens a further socket of `umem`, whose `first` one has registered it, with the mode of that.
     ///
     /// # Errors
-    /// As [`Socket::first`].
-    pub fn sharing(first: &Self, binding: Binding, sizes: RingSizes) -> io::Result<Self> {
+    /// The kernel's.
+    pub(super) fn sharing(
+        umem: &Umem,
+        first: BorrowedFd<'_>,
+        binding: Binding,
+        sizes: RingSizes,
+    ) -> io::Result<Self> {
         let fd = sys::socket()?;
-        let share = first.fd.as_raw_fd() as u32;
-        Self::bound(
-            fd,
-            &first.umem,
-            binding,
-            sizes,
-            libc::XDP_SHARED_UMEM,
-            share,
-        )
+        let share = first.as_raw_fd() as u32;
+        Self::bound(fd, umem, binding, sizes, libc::XDP_SHARED_UMEM, share)
     }
 
     fn bound(

@@ -1,17 +1,17 @@
 //! Several queues: a reply may arrive at another queue than its connection was made on.
 
+mod coming;
+
 use std::time::Duration;
 
 use adminapi::model::Scheduler;
 use anyhow::{Result, ensure};
 use testbed::accounts::assert_accounts;
-use testbed::director::{Configuration, Director};
-use testbed::namespace::Namespace;
 use testbed::process::Signal;
 use testbed::require;
 use testbed::scene::{Family, Scene};
 use testbed::servers::big_file;
-use testbed::topology::{CLIENT_SIDE, HOST_SIDE, Plan, Topology};
+use testbed::topology::Plan;
 use testbed::traffic::{UdpClient, download_sha256, fetch_names, file_sha256, tally};
 use testbed::wait;
 
@@ -94,52 +94,6 @@ fn fewer_queues_to_send_through_lose_nothing() -> Result<()> {
         assert_accounts(&scene.director);
     }
     Ok(())
-}
-
-#[test]
-fn queues_that_change_meanwhile_are_told_of() -> Result<()> {
-    if !require::machine() {
-        return Ok(());
-    }
-    let plan = Plan {
-        queues: 4,
-        ..Plan::default()
-    };
-    let topology = Topology::build(plan)?;
-    let set = |namespace: &Namespace, interface, way, queues| {
-        namespace.run("ethtool", &["-L", interface, way, queues])
-    };
-    // XDP on veth wants as many receive queues as the far end sends through.
-    set(&topology.client, HOST_SIDE, "tx", "2")?;
-    set(&topology.director, CLIENT_SIDE, "rx", "2")?;
-    let configuration = Configuration::new(topology.interfaces());
-    let director = Director::start(&topology.director, &configuration)?;
-    let losses = || -> Result<Vec<Option<String>>> {
-        let interfaces = director.api().status()?.interfaces;
-        Ok(interfaces.into_iter().map(|i| i.loses_because).collect())
-    };
-    assert_eq!(losses()?, [None, None]);
-    let taken = set(&topology.director, CLIENT_SIDE, "tx", "1");
-    assert!(
-        taken.is_err(),
-        "the kernel takes a queue away from a socket"
-    );
-
-    set(&topology.director, CLIENT_SIDE, "rx", "4")?;
-    let why = "4 receive queues, but only the first 2 have a socket";
-    wait::until("the change to be told", PATIENCE, || {
-        let losses = losses()?;
-        let told = losses[0].as_ref().is_some_and(|it| it.starts_with(why));
-        ensure!(told && losses[1].is_none(), "{losses:?}");
-        ensure!(director.log().contains(why));
-        Ok(())
-    })?;
-    set(&topology.director, CLIENT_SIDE, "rx", "2")?;
-    wait::until("the change back to be seen", PATIENCE, || {
-        let losses = losses()?;
-        ensure!(losses.iter().all(Option::is_none), "{losses:?}");
-        Ok(())
-    })
 }
 
 /// What waits in the rings of all queues leaves through one, whose ring holds less than a round takes in.
