@@ -39,7 +39,8 @@ const CLIENT: &str = "import errno, socket, struct, sys, time\n\
     for _ in range(5): ask(s, b'')\n    \
     print(ask(s, b'connection: close\\r\\n' if ending == 'Server' else b''))\n    \
     if ending == 'Server': assert s.recv(1) == b''\n    \
-    else: s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))\n    \
+    elif ending == 'Client': s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))\n    \
+    else: s.setsockopt(socket.IPPROTO_TCP, 19, 1) # TCP_REPAIR\n    \
     s.close()\n";
 
 /// Who has ended a connection.
@@ -49,11 +50,13 @@ pub enum Ending {
     Server,
     /// The client, by a RST: the server knows nothing of it any more.
     Client,
+    /// Nobody: the client has lost it without a word, as in a crash, and the server still has it.
+    Nobody,
 }
 
-/// The real servers that wait, by the family of their connection.
+/// The real servers that still have a connection, by its family.
 #[derive(Debug)]
-pub struct Waiting([String; 2]);
+pub struct Left([String; 2]);
 
 /// The client, its servers, and the director between them.
 #[derive(Clone, Copy, Debug)]
@@ -86,27 +89,30 @@ impl Comeback<'_> {
         Ok(())
     }
 
-    /// Leaves a connection of each family at a real server that waits: which real servers these are.
+    /// Leaves a connection of each family at a real server, ended by the server or by nobody: which real
+    /// servers these are.
     ///
     /// # Errors
     /// When nobody serves the client, or waits.
-    pub fn wait(&self) -> Result<Waiting> {
-        let wait = |family| -> Result<String> {
-            let [name] = self.visit(family, Ending::Server)?;
-            self.await_rest(family)?;
+    pub fn leave(&self, ending: Ending) -> Result<Left> {
+        let leave = |family| -> Result<String> {
+            let [name] = self.visit(family, ending)?;
+            if ending == Ending::Server {
+                self.await_rest(family)?;
+            }
             Ok(name)
         };
-        Ok(Waiting([wait(Family::V4)?, wait(Family::V6)?]))
+        Ok(Left([leave(Family::V4)?, leave(Family::V6)?]))
     }
 
     /// A director that has never heard of the last connection takes the client for a new one, and the real
-    /// server that it gets is the one that still waits.
+    /// server that it gets is the one that still has that.
     ///
     /// # Errors
     /// When it is otherwise.
-    pub fn is_taken_for_new(&self, waiting: &Waiting) -> Result<()> {
-        for (family, name) in Family::BOTH.into_iter().zip(&waiting.0) {
-            self.lead_back(family, waiting)?;
+    pub fn is_taken_for_new(&self, left: &Left) -> Result<()> {
+        for (family, name) in Family::BOTH.into_iter().zip(&left.0) {
+            self.lead_back(family, left)?;
             let before = self.challenged(family)?;
             let [again] = self.visit(family, Ending::Server)?;
             ensure!(again == *name, "{family:?}: {again} instead of {name}");
@@ -116,12 +122,12 @@ impl Comeback<'_> {
         Ok(())
     }
 
-    /// Has clients of a family led to the real server that waits: takes their weight from all others.
+    /// Has clients of a family led to that real server: takes their weight from all others.
     ///
     /// # Errors
     /// When the API refuses it.
-    pub fn lead_back(&self, family: Family, waiting: &Waiting) -> Result<()> {
-        let name = &waiting.0[family as usize];
+    pub fn lead_back(&self, family: Family, left: &Left) -> Result<()> {
+        let name = &left.0[family as usize];
         let (api, service) = (self.director.api(), family.http_service());
         let others = self.topology.reals.iter().filter(|real| real.name != *name);
         let others: Vec<_> = others.map(|real| real.address(family.vip())).collect();

@@ -17,8 +17,9 @@ const GREETER: &str = "import socket, sys, threading\n\
     s = socket.socket(family)\n    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n    \
     if family == socket.AF_INET6: s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)\n    \
     s.bind((host, int(sys.argv[1]))); s.listen(64)\n    \
-    while True:\n        c, _ = s.accept(); c.sendall(b'220 ready\\r\\n')\n        \
-    c.sendall(c.recv(100)); c.close()\n\
+    while True:\n        c, _ = s.accept()\n        \
+    try: c.sendall(b'220 ready\\r\\n'); c.sendall(c.recv(100))\n        \
+    except ConnectionError: pass\n        c.close()\n\
     threading.Thread(target=serve, args=(socket.AF_INET, '0.0.0.0')).start()\n\
     serve(socket.AF_INET6, '::')\n";
 

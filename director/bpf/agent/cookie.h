@@ -12,11 +12,11 @@
 
 #include "../cookie/format.h"
 #include "packet.h"
+#include "remains.h"
 #include "segment.h"
-#include "timewait.h"
 
-// What becomes of the segments that find a listener where there are keys, or bring a cookie to a
-// connection in TIME_WAIT.
+// What becomes of the segments that find a listener where there are keys, or bring a cookie to an old
+// connection.
 enum welcome {
 	WELCOMED, // a cookie: the kernel has the connection
 	STRAY,    // none, or one that was not made so: the kernel answers it as it likes
@@ -72,9 +72,11 @@ struct {
 	__type(value, __u64);
 } welcomes SEC(".maps");
 
-// TCP_TIME_WAIT and TCP_LISTEN of include/net/tcp_states.h.
+// TCP_TIME_WAIT and TCP_LISTEN of include/net/tcp_states.h, and those in which a connection has two ends:
+// ESTABLISHED, FIN_WAIT1 and 2, CLOSE_WAIT, LAST_ACK and CLOSING.
 #define WAITING 6
 #define LISTENING 10
+#define OPEN (1 << 1 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11)
 
 // include/linux/btf.h and net/core/filter.c, since Linux 6.9.
 struct bpf_tcp_req_attrs {
@@ -202,24 +204,30 @@ static __always_inline void meet_listener(struct __sk_buff *skb, struct bpf_sock
 		note_declined(&s->place);
 }
 
-static __always_inline void meet_waiting(struct __sk_buff *skb, struct bpf_sock *waiting,
+static __always_inline void meet_remains(struct __sk_buff *skb, const struct remains *old,
 					 const struct guests *all, struct segment *s)
 {
 	__u32 offer = 0;
-	struct remains old;
 
 	read_segment_options(skb, s);
-	if (is_again(skb) || !read_remains(waiting, &old) || !is_after(s, &old) ||
-	    !brings_cookie(all, s, &offer))
-		return;
-	if (recycle(skb, s, &old))
+	if (!is_again(skb) && is_after(s, old) && brings_cookie(all, s, &offer) &&
+	    recycle(skb, s, old))
 		count_welcome(RECYCLED);
+}
+
+static __always_inline bool read_remains(struct bpf_sock *found, const struct segment *s,
+					 struct remains *old)
+{
+	if (found->state == WAITING)
+		return read_waiting(found, old);
+	return OPEN >> (found->state & 31) & 1 && read_open(found, s, old);
 }
 
 // A packet that is about to go to the stack.
 static __always_inline void welcome(struct __sk_buff *skb)
 {
 	struct segment segment = {};
+	struct remains old = {};
 	struct bpf_sock *found;
 	struct guests *all;
 
@@ -236,7 +244,7 @@ static __always_inline void welcome(struct __sk_buff *skb)
 		return;
 	if (found->state == LISTENING)
 		meet_listener(skb, found, all, &segment);
-	else if (found->state == WAITING)
-		meet_waiting(skb, found, all, &segment);
+	else if (read_remains(found, &segment, &old))
+		meet_remains(skb, &old, all, &segment);
 	bpf_sk_release(found);
 }

@@ -46,7 +46,7 @@ impl fmt::Display for Outcomes {
     }
 }
 
-/// What became of segments that found a listener, or a connection in TIME_WAIT, where there are keys:
+/// What became of segments that found a listener, or an old connection, where there are keys:
 /// `enum welcome` of `bpf/agent/cookie.h`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Welcomes {
@@ -56,7 +56,7 @@ pub struct Welcomes {
     pub stray: u64,
     /// With a cookie, but the kernel took none.
     pub declined: u64,
-    /// With a cookie, to a connection in TIME_WAIT, which has ended for it.
+    /// With a cookie, to an old connection, which has ended for it.
     pub recycled: u64,
 }
 

@@ -1,13 +1,14 @@
-//! Clients that come again from a port whose last connection a real server still has in TIME_WAIT, and
-//! its director not: a cookie takes its place as a SYN would.
+//! Clients that come again from a port whose last connection a real server still has, in TIME_WAIT or
+//! open, and its director not: a cookie takes its place as a SYN would.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use adminapi::model::ForwardingMethod;
+use adminapi::model::{ForwardingMethod, RealPatch};
 use anyhow::{Result, ensure};
 use testbed::accounts::balanced;
 use testbed::agent::Agent;
-use testbed::comeback::PORT;
+use testbed::comeback::{Ending, PORT};
 use testbed::director::Director;
 use testbed::greeter::{self, Greeter};
 use testbed::packet::{Mac, Packet, Segment, ethernet, flag, tcp};
@@ -23,6 +24,12 @@ use crate::bed::{Bed, PATIENCE, Shape};
 
 const HTTP: Family = Family::V4;
 
+const HALF: &[u8] = b"GET / HTTP/1.1\r\n";
+const WHOLE: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
+
+/// `LONGEST_WAY` of bpf/agent/remains.h, and some more.
+const QUIET: Duration = Duration::from_secs(125);
+
 const DR: Shape = Shape {
     method: ForwardingMethod::Dr,
     ..Shape::NAT
@@ -30,28 +37,43 @@ const DR: Shape = Shape {
 
 #[test]
 fn by_nat() -> Result<()> {
-    is_served_again(Shape::NAT)
+    is_served_again(Shape::NAT, Ending::Server)
 }
 
 #[test]
 fn by_dr() -> Result<()> {
-    is_served_again(DR)
+    is_served_again(DR, Ending::Server)
 }
 
 #[test]
 fn in_tunnels() -> Result<()> {
-    is_served_again(Shape::TUN)
+    is_served_again(Shape::TUN, Ending::Server)
 }
 
-fn is_served_again(shape: Shape) -> Result<()> {
+#[test]
+fn where_the_old_connection_is_open_by_nat() -> Result<()> {
+    is_served_again(Shape::NAT, Ending::Nobody)
+}
+
+#[test]
+fn where_the_old_connection_is_open_by_dr() -> Result<()> {
+    is_served_again(DR, Ending::Nobody)
+}
+
+#[test]
+fn where_the_old_connection_is_open_in_tunnels() -> Result<()> {
+    is_served_again(Shape::TUN, Ending::Nobody)
+}
+
+fn is_served_again(shape: Shape, ending: Ending) -> Result<()> {
     if !require::machine() || !require::programs(&["python3"]) {
         return Ok(());
     }
     let mut bed = Bed::build(shape)?;
     await_agents(&bed)?;
-    let waiting = bed.comeback().wait()?;
+    let left = bed.comeback().leave(ending)?;
     forget(&mut bed)?;
-    bed.comeback().is_taken_for_new(&waiting)?;
+    bed.comeback().is_taken_for_new(&left)?;
     ensure!(bed.syns()? == 0, "{} SYNs", bed.syns()?);
     balanced(&bed.director)
 }
@@ -64,7 +86,7 @@ fn by_dr_when_the_director_has_forgotten_by_itself() -> Result<()> {
     }
     let bed = Bed::build_with(DR, |configuration| configuration.timeout("tcpfin", 2))?;
     await_agents(&bed)?;
-    let waiting = bed.comeback().wait()?;
+    let left = bed.comeback().leave(Ending::Server)?;
     for family in Family::BOTH {
         wait::until("the director to forget", PATIENCE, || {
             let held = bed.director.api().connections(family.http_service())?;
@@ -72,7 +94,7 @@ fn by_dr_when_the_director_has_forgotten_by_itself() -> Result<()> {
             Ok(())
         })?;
     }
-    bed.comeback().is_taken_for_new(&waiting)?;
+    bed.comeback().is_taken_for_new(&left)?;
     balanced(&bed.director)
 }
 
@@ -93,14 +115,14 @@ fn is_greeted_again(shape: Shape) -> Result<()> {
     }
     let mut bed = Bed::build(shape)?;
     await_agents(&bed)?;
-    let waiting = bed.comeback().wait()?;
+    let left = bed.comeback().leave(Ending::Server)?;
     bed.web.iter_mut().try_for_each(Nginx::kill)?;
     let reals = bed.topology.reals.iter();
     let greeters = reals.map(|real| Greeter::start(&real.namespace, shape.port()));
     let _greeters = greeters.collect::<Result<Vec<_>>>()?;
     forget(&mut bed)?;
     for family in Family::BOTH {
-        bed.comeback().lead_back(family, &waiting)?;
+        bed.comeback().lead_back(family, &left)?;
         let said = greeter::visit_from(PORT, &bed.topology.client, family.http())?;
         ensure!(said == "220 ready QUIT", "{family:?}: {said}");
     }
@@ -127,8 +149,6 @@ fn what_is_late_or_no_cookie_ends_no_connection() -> Result<()> {
         return Ok(());
     }
     let bed = Bed::build(Shape::NAT)?;
-    let director = &bed.topology.director;
-    director.ip("route add 172.16.0.0/12 via 10.0.1.1\n")?;
     await_agents(&bed)?;
     let stranger = Stranger::before(&bed)?;
     let (opening, closing) = stranger.visit()?;
@@ -148,6 +168,92 @@ fn what_is_late_or_no_cookie_ends_no_connection() -> Result<()> {
     Ok(())
 }
 
+/// While somebody speaks on it, a number before those of an open connection may be of what is late.
+#[test]
+fn an_open_connection_gives_way_to_later_numbers() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let mut bed = Bed::build(Shape::NAT)?;
+    await_agents(&bed)?;
+    lead_to_the_first(&bed)?;
+    let stranger = Stranger::before(&bed)?;
+    let open = stranger.greeted(500_000, HALF)?;
+    let next = open.sequence + HALF.len() as u32;
+    let told = stranger.ask("ACK", open, flag::ACK)?;
+    ensure!(number_at(&told, 8) == next, "{told:?}");
+
+    forget(&mut bed)?;
+    lead_to_the_first(&bed)?;
+    let early = stranger.greeted(1000, WHOLE)?;
+    let server = Tap::open(&bed.topology.reals[0].namespace, HOST_SIDE)?;
+    server.expect_answer(
+        "early word",
+        || stranger.say(early),
+        |packet| packet.payload.ends_with(WHOLE),
+    )?;
+
+    forget(&mut bed)?;
+    lead_to_the_first(&bed)?;
+    let late = stranger.greeted(900_000, WHOLE)?;
+    stranger.ask("FIN", late, flag::FIN | flag::ACK)?;
+    ensure!(recycled(&bed)? == 1, "by another than the late one");
+    Ok(())
+}
+
+/// Of a connection that nobody has spoken on for longer than a segment is under way, nothing is late.
+#[test]
+fn a_quiet_connection_gives_way_to_any_numbers() -> Result<()> {
+    if !require::machine() || !require::programs(&["python3"]) {
+        return Ok(());
+    }
+    let mut bed = Bed::build(Shape::NAT)?;
+    bed.web.iter_mut().try_for_each(Nginx::kill)?;
+    let reals = bed.topology.reals.iter();
+    let greeters = reals.map(|real| Greeter::start(&real.namespace, Shape::NAT.port()));
+    let _greeters = greeters.collect::<Result<Vec<_>>>()?;
+    await_agents(&bed)?;
+    lead_to_the_first(&bed)?;
+    let stranger = Stranger::before(&bed)?;
+    let open = stranger.greeted(500_000, b"")?;
+    let told = stranger.ask("greeting", open, flag::ACK)?;
+    let heard = Segment {
+        acknowledgement: open.acknowledgement + word(&told).len() as u32,
+        ..open
+    };
+    stranger.say(heard)?;
+
+    std::thread::sleep(QUIET);
+    forget(&mut bed)?;
+    lead_to_the_first(&bed)?;
+    let early = stranger.greeted(1000, b"")?;
+    let told = stranger.ask("greeting", early, flag::ACK)?;
+    ensure!(number_at(&told, 4) == early.acknowledgement, "{told:?}");
+    ensure!(recycled(&bed)? == 1);
+    Ok(())
+}
+
+/// Takes their weight from all other real servers.
+fn lead_to_the_first(bed: &Bed) -> Result<()> {
+    let service = HTTP.http_service();
+    let api = bed.director.api();
+    for real in &bed.topology.reals[1..] {
+        let at = SocketAddr::new(real.address(HTTP.vip()), Shape::NAT.port());
+        let quiesced = RealPatch {
+            weight: Some(0),
+            ..RealPatch::default()
+        };
+        api.change_real(service, at, quiesced)?;
+    }
+    Ok(())
+}
+
+/// Connections at agents that were ended for a cookie.
+fn recycled(bed: &Bed) -> Result<u64> {
+    let welcomes = bed.agents.iter().map(Agent::welcomes);
+    welcomes.map(|counts| Ok(counts?["recycled"])).sum()
+}
+
 /// A client without a kernel, which would reset what it does not know.
 struct Stranger {
     tap: Tap,
@@ -156,6 +262,7 @@ struct Stranger {
 
 impl Stranger {
     fn before(bed: &Bed) -> Result<Self> {
+        (bed.topology.director).ip("route add 172.16.0.0/12 via 10.0.1.1\n")?;
         Ok(Self {
             tap: Tap::open(&bed.topology.client, HOST_SIDE)?,
             address: "172.16.9.9:4000".parse()?,
@@ -164,41 +271,53 @@ impl Stranger {
 
     /// Has a connection that the server ends: what has opened and closed it.
     fn visit(&self) -> Result<(Segment<'static>, Segment<'static>)> {
-        let syn = Segment {
-            flags: flag::SYN,
-            sequence: 1000,
-            ..Segment::default()
-        };
-        let answer = self.ask("SYN+ACK", syn, flag::SYN | flag::ACK)?;
-        let opening = Segment {
-            flags: flag::ACK,
-            sequence: syn.sequence + 1,
-            acknowledgement: number_at(&answer, 4).wrapping_add(1),
-            payload: b"GET / HTTP/1.0\r\n\r\n",
-        };
+        let opening = self.greeted(1000, WHOLE)?;
         let end = self.ask("FIN", opening, flag::FIN | flag::ACK)?;
-        let data = end.payload.len() - usize::from(end.payload[12] >> 4) * 4;
         let closing = Segment {
             flags: flag::FIN | flag::ACK,
             sequence: opening.sequence + opening.payload.len() as u32,
-            acknowledgement: number_at(&end, 4).wrapping_add(data as u32 + 1),
+            acknowledgement: number_at(&end, 4).wrapping_add(word(&end).len() as u32 + 1),
             payload: b"",
         };
         self.ask("ACK", closing, flag::ACK)?;
         Ok((opening, closing))
     }
 
-    /// The first answer with these flags, a push aside.
-    fn ask(&self, what: &str, segment: Segment<'_>, flags: u8) -> Result<Packet> {
+    /// What brings back the cookie that its SYN is answered with, and says the first word.
+    fn greeted(&self, number: u32, word: &'static [u8]) -> Result<Segment<'static>> {
+        let syn = Segment {
+            flags: flag::SYN,
+            sequence: number,
+            ..Segment::default()
+        };
+        let answer = self.ask("SYN+ACK", syn, flag::SYN | flag::ACK)?;
+        Ok(Segment {
+            flags: flag::ACK,
+            sequence: number + 1,
+            acknowledgement: number_at(&answer, 4).wrapping_add(1),
+            payload: word,
+        })
+    }
+
+    fn say(&self, segment: Segment<'_>) -> Result<()> {
         let packet = tcp(self.address, HTTP.http(), segment);
         let frame = ethernet(Mac::of_host(1, 1), Mac::of_host(1, 0xfe), &packet);
+        self.tap.send(&frame)
+    }
+
+    /// The first answer with these flags, a push aside.
+    fn ask(&self, what: &str, segment: Segment<'_>, flags: u8) -> Result<Packet> {
         let answers = |packet: &Packet| {
             packet.sockets() == Some((HTTP.http(), self.address))
                 && packet.payload[13] & !flag::PSH == flags
         };
-        let ask = || self.tap.send(&frame);
-        self.tap.expect_answer(what, ask, answers)
+        self.tap.expect_answer(what, || self.say(segment), answers)
     }
+}
+
+/// What is said behind a TCP header.
+fn word(packet: &Packet) -> &[u8] {
+    &packet.payload[usize::from(packet.payload[12] >> 4) * 4..]
 }
 
 /// A number of a TCP header.

@@ -7,6 +7,7 @@ use std::thread;
 use adminapi::model::{CookieWay, ForwardingMethod};
 use anyhow::{Context, Result, ensure};
 use testbed::accounts::balanced;
+use testbed::comeback::Ending;
 use testbed::director::Director;
 use testbed::haven::Haven;
 use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
@@ -71,13 +72,13 @@ fn comes_again(mut bed: Bed) -> Result<()> {
     for family in Family::BOTH {
         bed.comeback().is_known(family)?;
     }
-    let waiting = bed.comeback().wait()?;
+    let left = bed.comeback().leave(Ending::Server)?;
     bed.director.end_by(Signal::Kill)?;
     bed.director = Director::start(&bed.topology.director, &bed.configuration)?;
     for family in Family::BOTH {
         bed.await_cookies(family, 0, true)?;
     }
-    bed.comeback().is_taken_for_new(&waiting)?;
+    bed.comeback().is_taken_for_new(&left)?;
     balanced(&bed.director)
 }
 

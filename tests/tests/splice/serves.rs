@@ -7,6 +7,7 @@ use adminapi::model::ForwardingMethod;
 use anyhow::{Context, Result, ensure};
 use tempfile::NamedTempFile;
 use testbed::accounts::balanced;
+use testbed::comeback::Ending;
 use testbed::generator::{Flows, Generator};
 use testbed::greeter::{self, Greeter};
 use testbed::process::Signal;
@@ -83,9 +84,9 @@ fn comes_again(bed: &mut Bed) -> Result<()> {
     for family in Family::BOTH {
         bed.comeback().is_known(family)?;
     }
-    let waiting = bed.comeback().wait()?;
+    let left = bed.comeback().leave(Ending::Server)?;
     bed.restart(Signal::Kill)?;
-    bed.comeback().is_taken_for_new(&waiting)
+    bed.comeback().is_taken_for_new(&left)
 }
 
 /// A flood of SYNs, of which the director hears as many as its machine lets it.

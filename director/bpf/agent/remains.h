@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// A client that comes again from a port whose last connection waits here (TIME_WAIT), while the
-// director has forgotten that one.
+// A client that comes again from a port whose last connection is still here, in TIME_WAIT or open, while
+// its director and it have forgotten that one.
 //
-// The kernel lets a SYN take the place of such a connection, but no cookie: it finds the old
-// connection first, and with the cookie assigned to the segment nevertheless, inet_ehash_insert()
-// finds it as a duplicate. So the segment goes in twice: at once as the RST with which a client
-// ends what it does not know any more, and behind that as it is, to the listener.
+// The kernel lets a SYN take the place of one in TIME_WAIT, and challenges that to an open one, which its
+// client ends then (RFC 5961 4). A cookie comes with an ACK: the kernel finds the old connection first,
+// and with the cookie assigned to the segment nevertheless, inet_ehash_insert() finds it as a duplicate.
+// So the segment goes in twice: at once as the RST with which a client ends what it does not know any
+// more, and behind that as it is, to the listener.
 
 #pragma once
 
@@ -29,11 +30,28 @@ struct tcp_timewait_sock {
 	__u32 tw_ts_recent;
 } __attribute__((preserve_access_index));
 
-// What is left of the old connection: the client's next number, and its clock (0: it had none).
+struct tcp_options_received {
+	__u32 ts_recent;
+} __attribute__((preserve_access_index));
+
+struct tcp_sock {
+	__u32 rcv_nxt;
+	__u32 snd_una;
+	__u32 snd_nxt;
+	__u32 max_window;
+	__u64 tcp_mstamp; // of the last packet that came or went, in microseconds of bpf_ktime_get_ns()
+	struct tcp_options_received rx_opt;
+} __attribute__((preserve_access_index));
+
+// What is left of the old connection: the client's next number, its clock (0: it had none), and whether
+// nobody has spoken for longer than a segment may be under way.
 struct remains {
 	__u32 next;
 	__u32 clock;
+	bool quiet;
 };
+
+#define LONGEST_WAY 120000000 // microseconds: the MSL of RFC 9293 3.4.1
 
 // In `tc_index`, of which nothing at ingress makes use: a segment whose RST went ahead. When the old
 // connection is still there (net.ipv4.tcp_rfc1337), the kernel gets it as it is.
@@ -44,7 +62,7 @@ static __always_inline bool is_again(const struct __sk_buff *skb)
 	return skb->tc_index == AGAIN;
 }
 
-static __always_inline bool read_remains(struct bpf_sock *waiting, struct remains *old)
+static __always_inline bool read_waiting(struct bpf_sock *waiting, struct remains *old)
 {
 	struct tcp_timewait_sock *tw = bpf_skc_to_tcp_timewait_sock(waiting);
 
@@ -52,16 +70,34 @@ static __always_inline bool read_remains(struct bpf_sock *waiting, struct remain
 		return false;
 	old->next = tw->tw_sk.__tw_common.skc_tw_rcv_nxt;
 	old->clock = tw->tw_ts_recent;
+	old->quiet = false;
+	return true;
+}
+
+// False when the segment acknowledges what an end of the open connection would (RFC 5961 5.2).
+static __always_inline bool read_open(struct bpf_sock *open, const struct segment *s,
+				      struct remains *old)
+{
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(open);
+
+	if (!tcp || tcp->snd_nxt - s->acknowledged <= tcp->snd_nxt - tcp->snd_una + tcp->max_window)
+		return false;
+	old->next = tcp->rcv_nxt;
+	old->clock = tcp->rx_opt.ts_recent;
+	old->quiet = bpf_ktime_get_ns() / 1000 - tcp->tcp_mstamp > LONGEST_WAY;
 	return true;
 }
 
 // As of a SYN (RFC 1122 4.2.2.13): the client's initial number lies beyond all of the old connection.
-// So a late copy of what has opened that one by this very cookie does not open it again. RFC 6191
-// would let a later clock do, that of the SYN; what came behind it may be sent again, by a later one.
+// So a late copy of what has opened that one by this very cookie, or one before it, does not open it
+// again; of a quiet one none is under way. RFC 6191 would let a later clock do, that of the SYN; what
+// came behind it may be sent again, by a later one.
 static __always_inline bool is_after(const struct segment *s, const struct remains *old)
 {
 	bool clocks = s->options.timestamps && old->clock;
 
+	if (old->quiet)
+		return true;
 	if (clocks && (__s32)(s->options.value - old->clock) < 0)
 		return false;
 	return (__s32)(s->sequence - 1 - old->next) > 0;
