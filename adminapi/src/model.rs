@@ -14,6 +14,7 @@ mod defense;
 mod difference;
 mod explanation;
 mod filter;
+mod flags;
 mod health;
 mod helper;
 mod id;
@@ -64,6 +65,7 @@ pub use filter::{
     BanPolicy, ConnectionLimit, Filter, FilterList, FilterRules, LimitOf, LimitPer, Listed,
     ListedView, ListedWish, NetworkPage, NetworkQuery, RateLimit,
 };
+pub use flags::{BadTcpFlags, TcpFlags};
 pub use health::{
     AgentCheck, CheckCounts, Condition, HealthPolicy, HealthSource, LastCheck, OnFailure,
     PassiveCheck, QueueCondition, RealState, ServiceCondition,

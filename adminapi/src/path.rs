@@ -117,7 +117,12 @@ pub fn real(id: ServiceId, real: SocketAddr) -> String {
 pub fn explain(query: &ExplainQuery) -> String {
     let ends = [query.from, query.to].map(|end| escaped(&end.to_string()));
     let [from, to] = ends;
-    let more = [("interface", &query.interface), ("call_id", &query.call_id)];
+    let flags = query.flags.map(|flags| flags.to_string());
+    let more = [
+        ("interface", &query.interface),
+        ("call_id", &query.call_id),
+        ("flags", &flags),
+    ];
     let more = more.map(|(name, value)| {
         let value = value.as_deref().map(escaped);
         value.map_or_else(String::new, |value| format!("&{name}={value}"))

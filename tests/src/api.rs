@@ -116,6 +116,7 @@ impl Api {
             to,
             interface: None,
             call_id: None,
+            flags: None,
         };
         self.call(async |api| api.explain(&query).await)
     }
@@ -132,6 +133,7 @@ impl Api {
                 to: vip,
                 interface: Some(CLIENT_SIDE.to_owned()),
                 call_id: None,
+                flags: None,
             };
             let told = self.call(async |client| client.explain(&query).await)?;
             told.real.context("nobody")

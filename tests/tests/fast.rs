@@ -104,6 +104,7 @@ fn await_mtu(scene: &Scene, mtu: u32) -> Result<()> {
         to: FAMILY.echo(),
         interface: None,
         call_id: None,
+        flags: None,
     };
     wait::until("the MTU to be known", PATIENCE, || {
         let api = scene.director.api();

@@ -8,10 +8,11 @@ use utoipa::{IntoParams, ToSchema};
 use super::text::EndpointText;
 use super::{
     Connection, CookieWay, FilterList, ForwardingMethod, LimitOf, ListedView, Place, Prefix,
-    Protocol, Scheduler, ServiceId,
+    Protocol, Scheduler, ServiceId, TcpFlags,
 };
 
-/// The packet in question: one that opens a connection, unless there is one of these ends.
+/// The packet in question: one that opens a connection, unless there is one of these ends or its flags say
+/// otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -31,6 +32,10 @@ pub struct ExplainQuery {
     /// The Call-ID of the SIP message that it is, for services that go by calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call_id: Option<String>,
+    /// The control bits of the TCP segment that it is; those of a SYN if none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(inline)]
+    pub flags: Option<TcpFlags>,
 }
 
 /// What becomes of a packet.
@@ -131,8 +136,9 @@ pub struct Explanation {
     /// The service that it is for; one with a mark when a rule has marked it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceId>,
-    /// How it is answered before there is a connection, if the service has cookies now. What is said
-    /// beyond that is for the client that has come back.
+    /// How a SYN is answered before there is a connection, if the service has cookies now. What is said
+    /// beyond that is for the client that has come back. What opens nothing, and is of no connection, has
+    /// to bring a cookie then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cookies: Option<CookieWay>,
     /// Whether a datagram of a client that is not known is dropped now, and the next one let in. What

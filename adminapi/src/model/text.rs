@@ -4,7 +4,7 @@ use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{KnownFormat, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{ConnectionId, Cursor, PortRange, Prefix, ServiceId, TemplateId};
+use super::{ConnectionId, Cursor, PortRange, Prefix, ServiceId, TcpFlags, TemplateId};
 
 /// An IPv4 or IPv6 address.
 pub(crate) struct AddressText;
@@ -116,6 +116,12 @@ macro_rules! service {
     };
 }
 
+macro_rules! flag {
+    () => {
+        "(syn|fin|rst|psh|ack|urg|ece|cwr)"
+    };
+}
+
 patterns! {
     EndpointText, "Endpoint", "An address and a port.",
         concat!("^", endpoint!(), "$"), ["10.0.2.1:8080", "[2001:db8::1]:53"];
@@ -135,6 +141,8 @@ patterns! {
         ["10.0.0.0/8", "2001:db8::/32"];
     PortRange, "PortRange", "A port or a range of ports.",
         concat!("^", port!(), "(-", port!(), ")?$"), ["80", "8000-8099"];
+    TcpFlags, "TcpFlags", "Control bits of a TCP segment.",
+        concat!("^(none|", flag!(), "(,", flag!(), ")*)$"), ["syn", "syn,ack"];
     Cursor, "Cursor", "Where the next page starts.",
         "^[0-9a-fA-F]{1,16}$", ["1f4"];
 }

@@ -3,7 +3,7 @@
 use super::zero_port;
 use crate::error::Problem;
 use crate::model::{
-    ConnectionQuery, DefenseLevel, ExplainQuery, SyncDaemon, Timeouts, TimeoutsPatch,
+    ConnectionQuery, DefenseLevel, ExplainQuery, Protocol, SyncDaemon, Timeouts, TimeoutsPatch,
 };
 
 /// Judges a synchronisation daemon.
@@ -65,10 +65,13 @@ pub fn validate_query(query: &ConnectionQuery) -> Vec<Problem> {
     )]
 }
 
-/// Judges a question about a packet: it has one address family.
+/// Judges a question about a packet: it has one address family, and flags only if it is TCP.
 pub fn validate_explain(query: &ExplainQuery) -> Vec<Problem> {
     let mixed = query.from.is_ipv4() != query.to.is_ipv4();
     let message = "a packet is from and to addresses of one family";
     let problem = Problem::new("/from", message, "name two of the same").with_other("/to");
-    mixed.then_some(problem).into_iter().collect()
+    let mixed = mixed.then_some(problem);
+    let alien = query.flags.is_some() && query.protocol != Protocol::Tcp;
+    let alien = alien.then(|| Problem::new("/flags", "only TCP has flags", "leave them out"));
+    mixed.into_iter().chain(alien).collect()
 }

@@ -4,7 +4,7 @@ mod text;
 
 use std::net::SocketAddr;
 
-use adminapi::model::{ExplainQuery, Protocol};
+use adminapi::model::{ExplainQuery, Protocol, TcpFlags};
 use clap::Args;
 
 use super::value::{endpoint, sctp, tcp, udp};
@@ -25,6 +25,9 @@ pub(super) struct Line {
     /// The Call-ID of the SIP message that it is, for services with the persistence engine sip.
     #[arg(long, value_name = "CALL-ID")]
     call_id: Option<String>,
+    /// The flags of the TCP segment that it is, as in syn,ack or rst, or none; else syn.
+    #[arg(long, value_name = "FLAGS", conflicts_with_all = ["udp_service", "sctp_service"])]
+    flags: Option<TcpFlags>,
 }
 
 #[derive(Debug, Args)]
@@ -56,6 +59,7 @@ impl Line {
             to,
             interface: self.interface.clone(),
             call_id: self.call_id.clone(),
+            flags: self.flags,
         })
     }
 }

@@ -241,6 +241,10 @@ mod tests {
                 endpoint,
             ),
             ("explain -t 192.0.2.10:80 --from 10.9.9.9", endpoint),
+            (
+                "explain -t 192.0.2.10:80 --from 10.9.9.9:1 --flags x",
+                "write none, or some of syn, fin,",
+            ),
             ("events --since x", number),
             ("sources --limit x", number),
             ("sources --limit 4294967296", "4294967296 is too large"),

@@ -10,13 +10,14 @@ use crate::filter::List;
 use crate::flow::{Direction, Entry};
 use crate::gate::Interface;
 use crate::neighbour::NoHop;
+use crate::path::Probe;
 use crate::pool::Pool;
-use crate::wire::{Addr, Protocol, Tuple, Version};
+use crate::wire::{Addr, Protocol, Version};
 
 /// Who sends a packet, and what for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sender<'a> {
-    pub(super) tuple: &'a Tuple,
+    pub(super) probe: &'a Probe<'a>,
     /// The interface that it comes in through.
     pub(super) port: u16,
     pub(super) pool: &'a Pool,
@@ -26,7 +27,7 @@ pub(super) struct Sender<'a> {
 
 impl Sender<'_> {
     const fn addr(&self) -> Addr {
-        self.tuple.src.addr
+        self.probe.tuple.src.addr
     }
 }
 
@@ -35,7 +36,7 @@ impl Sender<'_> {
 enum Standing {
     /// Nothing: it may open one.
     New,
-    /// It opens nothing: whose it is, the director knows.
+    /// It opens nothing: whose it is, if anybody's, the director knows.
     Known,
     /// All: the gate forwards it, before any filter.
     Fast,
@@ -90,19 +91,20 @@ impl Origin {
 impl Director {
     /// What the filters make of a packet, which is for a service or not.
     pub(super) fn origin(&self, sender: &Sender<'_>, is_served: bool) -> Result<Origin> {
-        let standing = self.standing(sender.connection);
+        let standing = self.standing(sender);
         if standing == Standing::Fast {
             return Ok(Origin::default());
         }
         let is_real = self.is_real(sender);
         let origin = self.by_origin(sender, standing, is_real)?;
-        let is_judged = is_served && !origin.is_allowed() && !is_real;
+        let is_judged =
+            is_served && !origin.is_allowed() && !is_real && !sender.probe.is_nonsense();
         if origin.refused.is_some() || !is_judged {
             return Ok(origin);
         }
         let region = self.refusing_region(sender.addr(), standing == Standing::Known);
         let rule = match (region, sender.connection) {
-            (None, None) => self.used_up(sender.tuple)?,
+            (None, None) => self.used_up(sender.probe)?,
             (region, _) => region,
         };
         Ok(match rule.map(Origin::of_rule) {
@@ -114,9 +116,12 @@ impl Director {
         })
     }
 
-    fn standing(&self, connection: Option<(&Entry, Direction)>) -> Standing {
-        let Some((entry, way)) = connection else {
-            return Standing::New;
+    fn standing(&self, sender: &Sender<'_>) -> Standing {
+        let Some((entry, way)) = sender.connection else {
+            return match sender.probe.goes_on() {
+                true => Standing::Known,
+                false => Standing::New,
+            };
         };
         let fast = self.shared.fast.as_deref();
         match fast.is_some_and(|fast| fast.forwards(entry, way)) {

@@ -18,9 +18,11 @@ use crate::neighbour::Hop;
 use crate::pool::Pool;
 use crate::service::{Newcomer, Real, Service, ServiceKey};
 use crate::time::Tick;
-use crate::wire::{Protocol, Transport, Tuple};
+use crate::wire::{Protocol, Transport, Tuple, tcp};
 
 mod probe;
+
+pub use probe::Probe;
 
 /// What would become of a packet.
 #[derive(Debug)]
@@ -54,15 +56,8 @@ pub struct Explanation {
 }
 
 impl Shared {
-    /// What would become of a packet that comes in through `port` and opens a connection with
-    /// `tuple`, or belongs to one. It is a SIP message of the call `call_id`, if there is one.
-    pub fn explain(
-        &self,
-        tuple: &Tuple,
-        call_id: Option<&str>,
-        port: u16,
-        now: Tick,
-    ) -> Explanation {
+    /// What would become of a packet that comes in through `port`.
+    pub fn explain(&self, probe: &Probe<'_>, port: u16, now: Tick) -> Explanation {
         let bystander = Bystander::of(self);
         let mut found = Explanation {
             pool: Arc::clone(bystander.pool()),
@@ -80,7 +75,7 @@ impl Shared {
             hasty: None,
         };
         let view = bystander.view(port, now);
-        let frame = probe::frame(tuple, call_id);
+        let frame = probe::frame(probe);
         let done = match view.read(&frame) {
             Reading::Packet { packet, way, place } => {
                 view.explain(&frame, &packet, way, &place, &mut found)
@@ -118,7 +113,7 @@ impl<'s> View<'s> {
             (_, Direction::Original) => self.explain_fresh(shard, frame, packet, place, found),
             (_, Direction::Reply) => match self.awaited_from_real(frame, packet, place) {
                 Some(data) => self.explain_data(&shard, frame, packet, data, found),
-                None => self.explain_stray(frame, packet, found),
+                None => self.explain_unknown(frame, packet, found),
             },
         }
     }
@@ -138,6 +133,8 @@ impl<'s> View<'s> {
             return self.explain_data(&shard, frame, packet, data, found);
         };
         let service: &Service = service;
+        let taken = self.taken_by(service, frame, packet);
+        taken.map_err(|cause| Refusal::from(cause).of_service(service))?;
         self.believe(service, packet)?;
         let guest = match self.returning(service, frame, packet) {
             Some(guest) => guest.map_err(|cause| Refusal::from(cause).of_service(service))?,
@@ -150,6 +147,15 @@ impl<'s> View<'s> {
             Some(cause) => Err(Refusal::from(cause).of_service(service)),
             None => led,
         }
+    }
+
+    /// Refuses what does not even come to open a connection to `service`. The gate does not judge what a
+    /// real server says.
+    fn taken_by(&self, service: &Service, frame: &[u8], packet: &Transport) -> Result<(), Cause> {
+        if !self.pool.address_answers(packet.tuple.src.addr) {
+            sensible(frame, packet)?;
+        }
+        self.bring(service, frame, packet)
     }
 
     /// Why `guest` may open no connection, whatever real server it would get.
@@ -308,6 +314,23 @@ impl<'s> View<'s> {
         }
     }
 
+    /// What a real server sends and no connection is known for: of one that was lost, or by itself.
+    fn explain_unknown(
+        &self,
+        frame: &[u8],
+        packet: &Transport,
+        found: &mut Explanation,
+    ) -> Result<(), Refusal<'s>> {
+        match self.resumed(frame, packet) {
+            Some((_, entry)) => {
+                let way = Direction::Reply;
+                self.explain_known(frame, packet, way, &entry, found)
+                    .map(drop)
+            }
+            None => self.explain_stray(frame, packet, found),
+        }
+    }
+
     /// What a real server sends by itself. What is for this host the gate leaves to the kernel.
     fn explain_stray(
         &self,
@@ -338,6 +361,10 @@ impl<'s> View<'s> {
             return Err(Cause::RealRemoved.into());
         };
         let real: &'s Real = real;
+        if let Err(cause) = sensible(frame, packet) {
+            found.belongs_to(entry, real);
+            return Err(Refusal::from(cause).of_real(real));
+        }
         let to = self.translated(entry, real, way);
         let hop = self.leads_on(entry, real, frame, packet, way, &to);
         let waits = way == Direction::Original && is_opening(entry);
@@ -350,10 +377,7 @@ impl<'s> View<'s> {
             found.left = Some(*entry);
             return Ok(false);
         }
-        found.connection = Some(*entry);
-        found.service = Some(real.service);
-        found.real = Some(real.clone());
-        found.port = Some(entry.real_port());
+        found.belongs_to(entry, real);
         found.hop = hop.map_err(|refusal| refusal.of_real(real))?;
         match waits {
             true => Err(Refusal::from(Cause::NotYetOpen).of_real(real)),
@@ -363,6 +387,13 @@ impl<'s> View<'s> {
 }
 
 impl Explanation {
+    fn belongs_to(&mut self, entry: &Entry, real: &Real) {
+        self.connection = Some(*entry);
+        self.service = Some(real.service);
+        self.real = Some(real.clone());
+        self.port = Some(entry.real_port());
+    }
+
     fn goes_to(&mut self, real: &Real, packet: &Transport) {
         self.real = Some(Real::clone(real));
         self.port = Some(real.destination(packet.tuple.dst).port);
@@ -381,6 +412,16 @@ enum Foreseen<'s> {
 /// Whether the real server of a spliced connection has yet to answer: until then its client waits.
 fn is_opening(entry: &Entry) -> bool {
     matches!(&entry.tracked, Tracked::Tcp(tcp) if tcp.told().is_some())
+}
+
+/// Refuses TCP flags that nobody sends together, as the gate does before anything is known of a segment.
+fn sensible(frame: &[u8], packet: &Transport) -> Result<(), Cause> {
+    let header = tcp::header(packet.layout.segment(frame));
+    let is_nonsense = header.is_some_and(|header| header.flags().is_nonsense());
+    match packet.tuple.protocol == Protocol::Tcp && is_nonsense {
+        true => Err(Cause::TcpFlags),
+        false => Ok(()),
+    }
 }
 
 /// The protocols that a probe can be made of.

@@ -87,7 +87,7 @@ use crate::time::Tick;
 use crate::worker::{BATCH, Outbox, Walk};
 use crate::xsk::{Frame, Umem};
 
-pub use explain::Explanation;
+pub use explain::{Explanation, Probe};
 
 use arrival::Arrival;
 pub use course::Course;

@@ -21,6 +21,16 @@ impl View<'_> {
         packet: &Transport,
         place: &Place,
     ) -> Option<Handle> {
+        let (real, entry) = self.resumed(frame, packet)?;
+        let forth = self.table.locate(Direction::Original, &entry.original());
+        let gone = &mut |gone: &_, _| self.departed(gone);
+        let handle = shard.insert(entry, &forth, Some(place), gone).ok()?;
+        self.entered(real, &entry);
+        Some(handle)
+    }
+
+    /// The connection to which a segment of a real server must belong, made anew, if that may be.
+    pub(super) fn resumed(&self, frame: &[u8], packet: &Transport) -> Option<(&Real, Entry)> {
         let Transport { layout, tuple } = packet;
         if self.orders.strays() != Strays::Resurrect || tuple.protocol != Protocol::Tcp {
             return None;
@@ -40,11 +50,7 @@ impl View<'_> {
         let expires = self.now.after(lifetime);
         let mut entry = Entry::new(&original, real.id, port, Class::HalfOpen, expires);
         entry.tracked = Tracked::Tcp(tracking);
-        let forth = self.table.locate(Direction::Original, &original);
-        let gone = &mut |gone: &_, _| self.departed(gone);
-        let handle = shard.insert(entry, &forth, Some(place), gone).ok()?;
-        self.entered(real, &entry);
-        Some(handle)
+        Some((real, entry))
     }
 
     /// The only connection that a reply can belong to, seen from the client.

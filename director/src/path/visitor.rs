@@ -100,13 +100,38 @@ impl<'s> View<'s> {
             // Others are made of this one, which nobody would find damaged.
             Some(_) if !is_intact(frame, packet) => Some(Err(Cause::BadCookie)),
             Some(proof) => Some(vouched(service, &recipe, proof, &segment)),
-            None => (recipe.answers() && !self.sysctls.is_on(Sysctl::SloppyTcp))
-                .then_some(Err(Cause::BadCookie)),
+            None => self.wants_cookie(&recipe).then_some(Err(Cause::BadCookie)),
+        }
+    }
+
+    /// Whether what opens nothing has to bring a cookie.
+    fn wants_cookie(&self, recipe: &Recipe) -> bool {
+        recipe.answers() && !self.sysctls.is_on(Sysctl::SloppyTcp)
+    }
+
+    /// Refuses a segment to `service` that opens nothing if it had to bring a cookie: it brings none.
+    pub(super) fn bring(
+        &self,
+        service: &Service,
+        frame: &[u8],
+        packet: &Transport,
+    ) -> Result<(), Cause> {
+        let recipe = match packet.tuple.protocol {
+            Protocol::Tcp => service.cookies.recipe(),
+            _ => None,
+        };
+        let Some(recipe) = recipe else {
+            return Ok(());
+        };
+        let segment = segment_of(packet.layout.segment(frame), packet.layout.piece)?;
+        match !segment.flags.opens() && self.wants_cookie(&recipe) {
+            true => Err(Cause::BadCookie),
+            false => Ok(()),
         }
     }
 
     /// Who opens a connection to `service` when the SYN in `packet` is answered with a cookie and its
-    /// client brings that back; none when no cookies are made.
+    /// client brings that back; none when no cookies are made, or it is no SYN.
     pub(super) fn returning(
         &self,
         service: &Service,
@@ -116,7 +141,8 @@ impl<'s> View<'s> {
         let is_tcp = packet.tuple.protocol == Protocol::Tcp;
         let recipe = service.cookies.recipe().filter(|it| is_tcp && it.mints)?;
         let bytes = packet.layout.segment(frame);
-        let syn = segment_of(bytes, packet.layout.piece).ok()?;
+        let syn = segment_of(bytes, packet.layout.piece);
+        let syn = syn.ok().filter(|syn| syn.flags.opens())?;
         let minted = recipe.mint(packet.tuple.src, &syn, bytes)?;
         let proof = Proof {
             offer: minted.offer,

@@ -133,6 +133,7 @@ fn explain(bed: &Bed) -> Result<Explanation> {
         to: HTTP.http(),
         interface: None,
         call_id: None,
+        flags: None,
     };
     let api = bed.director.api();
     api.call(async |api| api.explain(&query).await)

@@ -5,8 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use adminapi::model::{
-    ConnectionLimit, CookiePolicy, DecidingRule, Explanation, Fate, FilterList, FilterRules,
-    LimitOf, LimitPer, Prefix, Protocol, RateLimit, Scheduler, ServiceId, ServicePatch, Stats,
+    ConnectionLimit, CookiePolicy, DecidingRule, ExplainQuery, Explanation, Fate, FilterList,
+    FilterRules, LimitOf, LimitPer, Prefix, Protocol, RateLimit, Scheduler, ServiceId,
+    ServicePatch, Stats, TcpFlags,
 };
 use anyhow::{Context, Result, ensure};
 use testbed::api::dropped;
@@ -64,16 +65,35 @@ fn senders(scene: &Scene, family: Family) -> Result<[IpAddr; 5]> {
 
 /// Asks about a SYN, sends it, and compares. Nobody else sends any.
 fn try_one(scene: &Scene, from: SocketAddr, to: SocketAddr, what: &str) -> Result<Explanation> {
+    try_flags(scene, flag::SYN, from, to, what)
+}
+
+/// The same of a segment of any flags.
+fn try_flags(
+    scene: &Scene,
+    flags: u8,
+    from: SocketAddr,
+    to: SocketAddr,
+    what: &str,
+) -> Result<Explanation> {
     let api = scene.director.api();
-    let told = api.explain(Protocol::Tcp, from, to)?;
+    let query = ExplainQuery {
+        protocol: Protocol::Tcp,
+        from,
+        to,
+        interface: None,
+        call_id: None,
+        flags: Some(TcpFlags(flags)),
+    };
+    let told = api.call(async |client| client.explain(&query).await)?;
     let before = api.stats()?;
     let tap = Tap::open(&scene.topology.client, HOST_SIDE)?;
-    let syn = Segment {
-        flags: flag::SYN,
+    let segment = Segment {
+        flags,
         ..Segment::default()
     };
     let (client, director) = (Mac::of_host(1, 1), Mac::of_host(1, 0xfe));
-    let syn = ethernet(client, director, &tcp(from, to, syn));
+    let segment = ethernet(client, director, &tcp(from, to, segment));
     let want = match told.fate {
         Fate::Drop => told.reason.clone().context("dropped without a reason")?,
         _ if told.cookies.is_some() => "answered".to_owned(),
@@ -85,9 +105,9 @@ fn try_one(scene: &Scene, from: SocketAddr, to: SocketAddr, what: &str) -> Resul
         reason => dropped(now, reason) > dropped(&before, reason),
     };
     wait::until_repeated(
-        &format!("what is explained, {what}, {from}: {want}"),
+        &format!("what is explained, {what}, {from}, {flags:#x}: {want}"),
         PATIENCE,
-        || tap.send(&syn),
+        || tap.send(&segment),
         || {
             let now = api.stats()?;
             let moved = REASONS
@@ -167,15 +187,79 @@ fn what_is_explained_is_what_happens() -> Result<()> {
     list(&scene, FilterList::BlackHole)?;
     try_all(&scene, "in a black hole", 20_007)?;
     list(&scene, FilterList::Allow)?;
-    for family in Family::BOTH {
+    answer_always(&scene)?;
+    try_all(&scene, "cookies", 20_008)?;
+    Ok(())
+}
+
+/// From now on SYNs are answered with cookies.
+fn answer_always(scene: &Scene) -> Result<()> {
+    let api = scene.director.api();
+    Family::BOTH.into_iter().try_for_each(|family| {
         let always = ServicePatch {
             cookies: Some(CookiePolicy::Always),
             ..ServicePatch::default()
         };
         let service = family.http_service();
         api.call(async |client| client.change_service(service, always).await)?;
+        Ok(())
+    })
+}
+
+/// Segments that open nothing, and such as nobody sends.
+const OTHERS: [u8; 5] = [
+    flag::ACK,
+    flag::SYN | flag::ACK,
+    flag::RST,
+    flag::SYN | flag::FIN,
+    0,
+];
+
+/// Has everybody of both families send these; what becomes of those of the client by IPv4.
+fn try_others(scene: &Scene, what: &str) -> Result<Vec<String>> {
+    let mut reasons = Vec::new();
+    for flags in OTHERS {
+        for family in Family::BOTH {
+            for from in senders(scene, family)? {
+                let at = SocketAddr::new(from, 30_000);
+                let told = try_flags(scene, flags, at, family.http(), what)?;
+                if from == Family::V4.client() {
+                    reasons.push(told.reason.context("it is forwarded")?);
+                }
+            }
+        }
     }
-    try_all(&scene, "cookies", 20_008)?;
+    Ok(reasons)
+}
+
+#[test]
+fn what_is_explained_of_segments_without_a_connection_is_what_happens() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let scene = Scene::start()?;
+    let api = scene.director.api();
+    let [strange, senseless] = ["no_connection", "tcp_flags"];
+    let all = |strange| [strange, strange, strange, senseless, senseless];
+    assert_eq!(try_others(&scene, "without rules")?, all(strange));
+
+    // None is left for a SYN; the others are not counted.
+    let (client, http) = (Family::V4.client(), Family::V4.http());
+    api.put_filter(&syns::banning(1, 1))?;
+    syns::send(&scene.topology.client, client, http, 1000..1010)?;
+    assert_eq!(try_others(&scene, "a limit of SYNs")?, all(strange));
+    api.put_filter(&FilterRules::default())?;
+
+    list(&scene, FilterList::Deny)?;
+    // To the gate it is a SYN first of all.
+    let [ack, answer, reset, _, null] = all(strange);
+    let denied = [ack, answer, reset, "denied", null];
+    assert_eq!(try_others(&scene, "denied")?, denied);
+    list(&scene, FilterList::BlackHole)?;
+    assert_eq!(try_others(&scene, "in a black hole")?, ["black_hole"; 5]);
+    list(&scene, FilterList::Allow)?;
+    answer_always(&scene)?;
+    assert_eq!(try_others(&scene, "cookies")?, all("bad_cookie"));
     Ok(())
 }
 

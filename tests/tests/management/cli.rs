@@ -129,6 +129,12 @@ fn a_service_is_built_used_changed_saved_and_taken_down() -> Result<()> {
     ] {
         assert!(foreseen.contains(line), "{line}: {foreseen}");
     }
+    let stray = cli.say(&format!(
+        "explain -t {VIP} --from 10.0.1.1:20000 --flags ack"
+    ))?;
+    assert!(stray.contains("dropped: no_connection"), "{stray}");
+    let datagram = format!("explain -u {VIP} --from 10.0.1.1:20000 --flags ack");
+    assert!(cli.say(&datagram).is_err());
     let mut rows = connections.lines();
     let row = rows.find(|row| row.contains("ESTABLISHED"));
     let row = row.context("no connection")?;

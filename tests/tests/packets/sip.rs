@@ -85,6 +85,7 @@ fn calls_stick_wherever_they_come_from() -> Result<()> {
             to: family.echo(),
             interface: None,
             call_id: Some("b@x".to_owned()),
+            flags: None,
         };
         let api = scene.director.api();
         let foreseen = api.call(async |client| client.explain(&query).await)?;

@@ -248,6 +248,7 @@ fn what_is_foreseen_for_a_client_is_what_becomes_of_it() -> Result<()> {
             to: family.http(),
             interface: Some("cl0".to_owned()),
             call_id: None,
+            flags: None,
         };
         let ask = |query: ExplainQuery| api.call(async |client| client.explain(&query).await);
         let client = match family {

@@ -25,6 +25,7 @@ fn told(bed: &Bed) -> Result<Explanation> {
         to: HTTP.http(),
         interface: None,
         call_id: None,
+        flags: None,
     };
     let api = bed.director.api();
     api.call(async |client| client.explain(&query).await)

@@ -84,6 +84,30 @@ async fn parameters_that_nothing_takes_are_refused() {
 }
 
 #[tokio::test]
+async fn only_tcp_is_asked_about_by_its_flags() {
+    let api = with_web().await;
+    let line = |protocol, flags| {
+        let ends = "from=203.0.113.9:1024&to=10.0.0.1:80";
+        format!("GET /v1/explain?protocol={protocol}&{ends}&flags={flags}")
+    };
+    for flags in ["syn", "syn,ack", "rst", "fin%2Cack", "none"] {
+        ok(&api, &line("tcp", flags), Value::Null, 200).await;
+    }
+    for flags in ["", "SYN", "syn,", "x"] {
+        no(
+            &api,
+            &line("tcp", flags),
+            Value::Null,
+            ProblemKind::BadRequest,
+        )
+        .await;
+    }
+    let kind = ProblemKind::Invalid;
+    let got = no(&api, &line("udp", "ack"), Value::Null, kind).await;
+    assert_eq!(got.pointers(), ["/flags"]);
+}
+
+#[tokio::test]
 async fn other_methods_are_not_allowed() {
     let api = with_web().await;
     for (line, allowed) in [

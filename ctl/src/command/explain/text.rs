@@ -17,7 +17,7 @@ pub(in crate::command) fn text(query: &ExplainQuery, found: &Explanation) -> Str
         ("rule", found.rule.as_ref().map(rule)),
         ("comes from", found.place.as_ref().map(place)),
         ("service", found.service.map(|id| id.to_string())),
-        ("cookies", found.cookies.map(answered)),
+        ("cookies", found.cookies.map(|way| cookies(way, found))),
         ("repeat", found.repeats.then(repeated)),
         ("connection", connection(found)),
         ("persistence", found.template.as_ref().map(template)),
@@ -46,7 +46,9 @@ fn packet(query: &ExplainQuery) -> String {
     } = query;
     let through = query.interface.as_deref();
     let through = through.map_or_else(String::new, |name| format!(" on {name}"));
-    format!("{} {from} -> {to}{through}", protocol.name())
+    let flags = query.flags.map(|flags| format!(" ({flags})"));
+    let flags = flags.unwrap_or_default();
+    format!("{}{flags} {from} -> {to}{through}", protocol.name())
 }
 
 /// Why a packet is dropped, if it is.
@@ -119,9 +121,14 @@ fn next_hop(found: &Explanation) -> Option<String> {
     hop.or(is_lost.then(|| format!("none: {reason}")))
 }
 
-/// What becomes of a SYN first.
-fn answered(way: CookieWay) -> String {
-    format!("a SYN is answered first ({way}); the rest is for who comes back")
+/// What becomes of a SYN first, or why another segment is not taken.
+fn cookies(way: CookieWay, found: &Explanation) -> String {
+    match reason(found) {
+        "bad_cookie" => {
+            format!("SYNs are answered first ({way}); this is for nobody who comes back")
+        }
+        _ => format!("a SYN is answered first ({way}); the rest is for who comes back"),
+    }
 }
 
 /// What becomes of a client's first datagram.

@@ -5,8 +5,9 @@ use adminapi::model::{DecidingRule, LimitPer, RateLimit};
 
 use crate::control::publish::refused;
 use crate::control::{Director, limits, translate};
-use crate::filter::Limit;
-use crate::wire::{Addr, Tuple};
+use crate::filter::{Limit, Of};
+use crate::path::Probe;
+use crate::wire::Addr;
 
 impl Director {
     /// The limit of connections of this number, and what it takes for the source `addr` if sources have
@@ -30,15 +31,17 @@ impl Director {
         Some(rate_limit(wanted, limit, addr))
     }
 
-    /// The first of the gate's limits by which nothing more is let in now of what opens a connection with
-    /// `tuple`.
-    pub(in crate::control) fn used_up(&self, tuple: &Tuple) -> Result<Option<DecidingRule>> {
+    /// The first of the gate's limits by which nothing more is let in now of what `probe` asks about, if that
+    /// is of no connection.
+    pub(in crate::control) fn used_up(&self, probe: &Probe<'_>) -> Result<Option<DecidingRule>> {
+        let tuple = &probe.tuple;
         let now = self.nanos_at(self.facts.clock.now());
         let addr = tuple.src.addr;
         let regions = self.shared.pool.load().geography().regions_of(addr);
         let filters = self.filters.lock();
         for (place, (number, limit)) in (0..).zip(filters.rules.limits_of_gate()) {
-            if !limit.counts(tuple, regions) {
+            let is_counted = limit.of != Of::Syns || !probe.goes_on();
+            if !is_counted || !limit.counts(tuple, regions) {
                 continue;
             }
             let used_up = self.gate.filters().is_used_up((place, limit), tuple, now);

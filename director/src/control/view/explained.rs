@@ -14,25 +14,22 @@ use crate::control::{Director, translate};
 use crate::drops::{Cause, DropReason};
 use crate::flow::Direction;
 use crate::neighbour::Hop;
-use crate::path;
+use crate::path::{self, Probe};
 use crate::service::Service;
+use crate::wire::tcp::Flags;
 use crate::wire::{Addr, Tuple};
 
 impl Director {
     /// What would become of a packet.
     pub(in crate::control) fn explained(&self, query: &ExplainQuery) -> Result<Explanation> {
-        let tuple = Tuple {
-            protocol: translate::protocol(query.protocol),
-            src: query.from.into(),
-            dst: query.to.into(),
-        };
+        let probe = probe(query);
+        let tuple = &probe.tuple;
         let now = self.facts.clock.now();
         let port = self.port_of(query.interface.as_deref())?;
-        let call_id = query.call_id.as_deref();
-        let found = self.shared.explain(&tuple, call_id, port, now);
-        let is_taken = found.pool.takes(&tuple, port);
-        let origin = self.origin(&sender(&found, &tuple, port), is_taken)?;
-        let answer = self.answer(&found, &origin, tuple.src.addr);
+        let found = self.shared.explain(&probe, port, now);
+        let is_taken = found.pool.takes(tuple, port);
+        let origin = self.origin(&sender(&found, &probe, port), is_taken)?;
+        let answer = self.answer(&found, &origin, &probe);
         let refused = origin
             .refused
             .or(answer.err().map(Cause::name))
@@ -55,7 +52,7 @@ impl Director {
             template: found.template.as_ref().and_then(template),
             one_packet: found.one_packet,
             expected: found.expected,
-            scheduler: scheduler(&found),
+            scheduler: scheduler(&found).filter(|_| probe.opens() || found.real.is_some()),
             real: destination(&found),
             sorry: is_sorry(&found),
             method: real.map(|real| translate::api_method(real.method).0),
@@ -74,7 +71,7 @@ impl Director {
         port.map(|port| port as u16).ok_or_else(unknown)
     }
 
-    /// How a packet would be answered with a cookie, if it would.
+    /// How a packet would be answered with a cookie, or which cookie it lacks.
     ///
     /// # Errors
     /// When nobody would hear it: it would be said to what is no host.
@@ -82,13 +79,14 @@ impl Director {
         &self,
         found: &path::Explanation,
         origin: &Origin,
-        from: Addr,
+        probe: &Probe<'_>,
     ) -> std::result::Result<Option<CookieWay>, Cause> {
-        if is_known(found) || origin.refused.is_some() {
+        let lacks_one = found.refused == Some(Cause::BadCookie.into());
+        if is_known(found) || origin.refused.is_some() || !probe.opens() && !lacks_one {
             return Ok(None);
         }
         match service(found).and_then(|service| self.answering_way(service)) {
-            Some(_) if !from.is_host() => Err(Cause::BadCookie),
+            Some(_) if !probe.tuple.src.addr.is_host() => Err(Cause::BadCookie),
             way => Ok(way),
         }
     }
@@ -125,7 +123,22 @@ impl Director {
     }
 }
 
-fn sender<'a>(found: &'a path::Explanation, tuple: &'a Tuple, port: u16) -> Sender<'a> {
+fn probe(query: &ExplainQuery) -> Probe<'_> {
+    let tuple = Tuple {
+        protocol: translate::protocol(query.protocol),
+        src: query.from.into(),
+        dst: query.to.into(),
+    };
+    let opening = Probe::opening(tuple);
+    Probe {
+        flags: query.flags.map_or(opening.flags, |flags| Flags(flags.0)),
+        call_id: query.call_id.as_deref(),
+        ..opening
+    }
+}
+
+fn sender<'a>(found: &'a path::Explanation, probe: &'a Probe<'a>, port: u16) -> Sender<'a> {
+    let tuple = &probe.tuple;
     let connection = found.connection.as_ref().map(|entry| {
         let way = match entry.matches_original(tuple) {
             true => Direction::Original,
@@ -134,7 +147,7 @@ fn sender<'a>(found: &'a path::Explanation, tuple: &'a Tuple, port: u16) -> Send
         (entry, way)
     });
     Sender {
-        tuple,
+        probe,
         port,
         pool: &found.pool,
         connection,

@@ -1,4 +1,4 @@
-//! A packet that opens a connection, to ask with. It is never sent, so its checksums above IP
+//! A packet that opens a connection, or a TCP segment of any flags, to ask with. It is never sent, so its checksums above IP
 //! need not be right.
 
 use std::net::IpAddr;
@@ -6,14 +6,53 @@ use std::net::IpAddr;
 use super::length;
 use crate::sip::MAX_CALL_ID;
 use crate::wire::checksum::Sum;
+use crate::wire::tcp::Flags;
 use crate::wire::{Protocol, Tuple};
 
 const HOPS: u8 = 64;
-const SYN: u8 = 0x02;
 
-/// The frame of a SYN, an INIT, or a datagram: an empty one, or a SIP message of a call.
-pub(super) fn frame(tuple: &Tuple, call_id: Option<&str>) -> Vec<u8> {
-    let segment = segment(tuple, call_id);
+/// What is asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe<'a> {
+    /// Its ends.
+    pub tuple: Tuple,
+    /// Of a TCP segment, whose numbers are 0.
+    pub flags: Flags,
+    /// The call of a SIP message.
+    pub call_id: Option<&'a str>,
+}
+
+impl Probe<'_> {
+    /// A packet that opens a connection.
+    pub const fn opening(tuple: Tuple) -> Self {
+        Self {
+            tuple,
+            flags: Flags(Flags::SYN),
+            call_id: None,
+        }
+    }
+
+    /// Whether it opens a connection, if none of its ends is there.
+    pub fn opens(&self) -> bool {
+        self.tuple.protocol != Protocol::Tcp || self.flags.opens()
+    }
+
+    /// Whether the gate takes it for a segment of a connection: for no SYN alone, whatever else it says.
+    pub fn goes_on(&self) -> bool {
+        let is_syn = self.flags.has(Flags::SYN) && !self.flags.has(Flags::ACK);
+        self.tuple.protocol == Protocol::Tcp && !is_syn
+    }
+
+    /// Whether it has flags that no TCP sends together.
+    pub fn is_nonsense(&self) -> bool {
+        self.tuple.protocol == Protocol::Tcp && self.flags.is_nonsense()
+    }
+}
+
+/// The frame of a segment, an INIT, or a datagram: an empty one, or a SIP message of a call.
+pub(super) fn frame(probe: &Probe<'_>) -> Vec<u8> {
+    let tuple = &probe.tuple;
+    let segment = segment(probe);
     let length = segment.len() as u16;
     let (ethertype, header) = match (tuple.src.addr.into(), tuple.dst.addr.into()) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
@@ -56,18 +95,19 @@ fn ipv6((src, dst): ([u8; 16], [u8; 16]), protocol: Protocol, length: u16) -> Ve
     header
 }
 
-fn segment(tuple: &Tuple, call_id: Option<&str>) -> Vec<u8> {
+fn segment(probe: &Probe<'_>) -> Vec<u8> {
+    let tuple = &probe.tuple;
     let mut bytes = vec![0; length(tuple.protocol)];
     bytes[..2].copy_from_slice(&tuple.src.port.to_be_bytes());
     bytes[2..4].copy_from_slice(&tuple.dst.port.to_be_bytes());
     match tuple.protocol {
         Protocol::Tcp => {
             bytes[12] = 5 << 4;
-            bytes[13] = SYN;
+            bytes[13] = probe.flags.0;
             bytes[14..16].copy_from_slice(&u16::MAX.to_be_bytes());
         }
         Protocol::Udp => {
-            let id = call_id.filter(|id| id.len() <= MAX_CALL_ID);
+            let id = probe.call_id.filter(|id| id.len() <= MAX_CALL_ID);
             let message = id.map(|id| format!("OPTIONS sip: SIP/2.0\r\nCall-ID: {id}\r\n\r\n"));
             bytes.extend(message.unwrap_or_default().into_bytes());
             let length = bytes.len() as u16;
@@ -103,7 +143,11 @@ mod tests {
                 };
                 let (src, dst) = (end(src), end(dst));
                 let tuple = Tuple { protocol, src, dst };
-                match wire::parse(&frame(&tuple, Some("a@x"))) {
+                let probe = Probe {
+                    call_id: Some("a@x"),
+                    ..Probe::opening(tuple)
+                };
+                match wire::parse(&frame(&probe)) {
                     Ok(Packet::Transport(packet)) => assert_eq!(packet.tuple, tuple),
                     other => panic!("{other:?}"),
                 }

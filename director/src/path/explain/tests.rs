@@ -92,7 +92,7 @@ fn in_state(state: State) -> Tracked {
 /// Whether a packet of the client leaves its connection behind. Either way it gets to the same real
 /// server, which has nothing else to do.
 fn leaves(shared: &Shared, protocol: Protocol, home: Endpoint) -> bool {
-    let told = shared.explain(&tuple(protocol), None, 0, NOW);
+    let told = shared.explain(&Probe::opening(tuple(protocol)), 0, NOW);
     assert_eq!(told.refused, None);
     assert_eq!(told.real.map(|real| real.endpoint), Some(home));
     assert_eq!(told.connection.is_some(), told.left.is_none());
@@ -164,7 +164,7 @@ fn who_has_shown_a_cookie_waits_until_its_real_server_has_answered() {
     let mut tracking = Tracking::spliced(&syn, 77);
     let explained = |tracking| {
         let (shared, home) = scene(Protocol::Tcp, Tracked::Tcp(tracking));
-        let told = shared.explain(&tuple(Protocol::Tcp), None, 0, NOW);
+        let told = shared.explain(&Probe::opening(tuple(Protocol::Tcp)), 0, NOW);
         assert_eq!(told.real.map(|real| real.endpoint), Some(home));
         assert!(told.connection.is_some() && told.left.is_none());
         told.refused
@@ -181,7 +181,7 @@ fn a_real_server_that_went_with_its_service_is_told_from_one_that_was_removed() 
     let key = ServiceKey::at(tuple.protocol, tuple.dst);
     let refused = |pool: Pool| {
         shared.pool.store(Arc::new(pool));
-        let told = shared.explain(&tuple, None, 0, NOW);
+        let told = shared.explain(&Probe::opening(tuple), 0, NOW);
         assert!(told.connection.is_some());
         told.refused
     };
@@ -194,4 +194,5 @@ fn a_real_server_that_went_with_its_service_is_told_from_one_that_was_removed() 
     assert_eq!(refused(pool), Some(Cause::RealRemoved.into()));
 }
 
+mod flags;
 mod opening;

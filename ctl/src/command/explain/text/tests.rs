@@ -12,6 +12,7 @@ fn an_explanation_reads_like_this() {
         to: "192.0.2.10:80".parse().unwrap(),
         interface: None,
         call_id: None,
+        flags: None,
     };
     let mut found = Explanation {
         fate: Fate::Forward,
@@ -184,6 +185,16 @@ next hop     02:00:00:00:00:01 on eth1, MTU 1500
         ..query
     };
     assert!(text(&query, &found).contains("-> 192.0.2.10:80 on eth0\n"));
+    let query = ExplainQuery {
+        flags: Some("ack,syn".parse().unwrap()),
+        ..query
+    };
+    assert!(text(&query, &found).starts_with("packet       tcp (syn,ack) 203.0.113.9:1024 -> "));
+    found.cookies = Some(CookieWay::Splice);
+    (found.fate, found.reason) = (Fate::Drop, Some("bad_cookie".to_owned()));
+    assert!(text(&query, &found).contains(
+        "cookies      SYNs are answered first (splice); this is for nobody who comes back\n"
+    ));
     (found.fate, found.reason) = (Fate::Drop, Some("no_real".to_owned()));
     assert!(text(&query, &found).contains("fate         dropped: no_real\n"));
 }

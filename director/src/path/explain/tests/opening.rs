@@ -9,7 +9,7 @@ use crate::service::{Handling, Persistence, RealId};
 use crate::templates::Templates;
 
 /// A client of the service at `10.9.9.<vip>`.
-fn client(port: u16, vip: u8) -> Tuple {
+pub(super) fn client(port: u16, vip: u8) -> Tuple {
     Tuple {
         protocol: Protocol::Tcp,
         src: Endpoint::new(Addr::v4([10, 0, 1, 1]), port),
@@ -17,12 +17,12 @@ fn client(port: u16, vip: u8) -> Tuple {
     }
 }
 
-fn rip(host: u8) -> Endpoint {
+pub(super) fn rip(host: u8) -> Endpoint {
     Endpoint::new(Addr::v4([10, 0, 2, host]), 8080)
 }
 
 /// Services at `10.9.9.9` and `10.9.9.10` that ask the real servers of these hosts in their order.
-fn pool(hosts: &[u8]) -> Pool {
+pub(super) fn pool(hosts: &[u8]) -> Pool {
     let mut pool = Pool::new(1);
     for vip in [9, 10] {
         let key = ServiceKey::at(Protocol::Tcp, client(0, vip).dst);
@@ -39,7 +39,11 @@ fn pool(hosts: &[u8]) -> Pool {
 type Fate = Result<Endpoint, DropReason>;
 
 fn told(shared: &Shared, tuple: &Tuple) -> Fate {
-    let told = shared.explain(tuple, None, 0, NOW);
+    told_of(shared, &Probe::opening(*tuple))
+}
+
+pub(super) fn told_of(shared: &Shared, probe: &Probe<'_>) -> Fate {
+    let told = shared.explain(probe, 0, NOW);
     assert!(told.connection.is_none());
     match told.refused {
         Some(reason) => Err(reason),
@@ -49,9 +53,13 @@ fn told(shared: &Shared, tuple: &Tuple) -> Fate {
 
 /// Has a packet forwarded.
 fn send(shared: &Shared, tuple: &Tuple) -> Result<(), DropReason> {
+    send_of(shared, &Probe::opening(*tuple))
+}
+
+pub(super) fn send_of(shared: &Shared, probe: &Probe<'_>) -> Result<(), DropReason> {
     let bystander = Bystander::of(shared);
     let view = bystander.view(0, NOW);
-    let mut frame = probe::frame(tuple, None);
+    let mut frame = probe::frame(probe);
     let Reading::Packet { packet, way, place } = view.read(&frame) else {
         panic!("no packet");
     };
@@ -61,8 +69,12 @@ fn send(shared: &Shared, tuple: &Tuple) -> Result<(), DropReason> {
 
 /// Has a connection opened.
 fn opened(shared: &Shared, tuple: &Tuple) -> Fate {
-    send(shared, tuple)?;
-    let entry = entry(shared, tuple).expect("a connection");
+    opened_by(shared, &Probe::opening(*tuple))
+}
+
+pub(super) fn opened_by(shared: &Shared, probe: &Probe<'_>) -> Fate {
+    send_of(shared, probe)?;
+    let entry = entry(shared, &probe.tuple).expect("a connection");
     Ok(shared.pool.load().real(entry.real()).unwrap().endpoint)
 }
 
