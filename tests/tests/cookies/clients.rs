@@ -118,8 +118,8 @@ fn acks_of_nobody_are_dropped_at_the_gate_and_counted() -> Result<()> {
         })?;
         all += refused()?;
     }
-    let drops = bed.director.api().stats()?.drops;
-    ensure!(drops.get("bad_cookie") == Some(&all), "{all}, {drops:?}");
+    let dropped = bed.director.api().dropped("bad_cookie")?;
+    ensure!(dropped == all, "{dropped} of {all}");
     balanced(&bed.director)
 }
 

@@ -74,10 +74,7 @@ fn who_is_there_and_resets_holds_no_server_and_can_be_limited() -> Result<()> {
 
 /// SYNs in the name of `host`, the same again when it has reset the answers: `least` of them.
 fn forge(bed: &Bed, host: &str, least: u64) -> Result<()> {
-    let heard = || -> Result<u64> {
-        let drops = bed.director.api().stats()?.drops;
-        Ok(drops.get("reset_heard").copied().unwrap_or_default())
-    };
+    let heard = || bed.director.api().dropped("reset_heard");
     let before = heard()?;
     let begin = || send(bed, host);
     wait::until_repeated("the host to reset what it gets", PATIENCE, begin, || {

@@ -91,6 +91,5 @@ fn workers_answer(shape: Shape, able: u32) -> Result<()> {
 
 /// SYNs that workers have answered.
 fn challenged(bed: &Bed) -> Result<u64> {
-    let drops = bed.director.api().stats()?.drops;
-    Ok(drops.get("challenged").copied().unwrap_or(0))
+    bed.director.api().dropped("challenged")
 }

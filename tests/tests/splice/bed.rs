@@ -196,8 +196,7 @@ impl Bed {
 
     /// How often packets were dropped for `reason`.
     pub(crate) fn dropped(&self, reason: &str) -> Result<u64> {
-        let drops = self.director.api().stats()?.drops;
-        Ok(drops.get(reason).copied().unwrap_or(0))
+        self.director.api().dropped(reason)
     }
 }
 

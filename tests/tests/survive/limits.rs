@@ -93,8 +93,7 @@ impl Stranger {
 }
 
 fn dropped(bench: &Bench) -> Result<u64> {
-    let drops = bench.director.api().stats()?.drops;
-    Ok(drops.get("source_limit").copied().unwrap_or(0))
+    bench.director.api().dropped("source_limit")
 }
 
 fn opened(bench: &Bench) -> Result<u64> {
