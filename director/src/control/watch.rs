@@ -1,5 +1,6 @@
 //! The watch: measures, lets the controllers decide, and tells the workers.
 
+mod counted;
 mod held;
 mod shown;
 mod taken_back;
@@ -18,27 +19,16 @@ use super::unix::unix_now;
 use super::{Director, translate};
 use crate::config::Defense;
 use crate::defence::{Change, Controller, Left, Level, Policy, Posture, Resource, Share, Signals};
-use crate::drops::Cause;
 use crate::flow::{Entry, Tracked};
 use crate::gate::CookieCounts;
 use crate::pool::Pool;
 use crate::service::{Service, ServiceKey};
-use crate::stats::Drops;
 use crate::time::{Tick, Ticks};
-use crate::wire::Protocol;
+use counted::{carried, is_udp, may_carry_udp, new_udp_of, rejected_in, rejected_of};
 use taken_back::Former;
 
 /// How often the watch looks, in ticks.
 pub const PERIOD: Ticks = Ticks(1);
-
-/// What TCP is dropped for that belongs to nothing, and opens nothing.
-const REJECTED: [Cause; 5] = [
-    Cause::NoConnection,
-    Cause::NoConnectionYet,
-    Cause::TcpHandshake,
-    Cause::TcpAckAboveSent,
-    Cause::TcpFlags,
-];
 
 /// What is counted, and watched as a rate.
 #[derive(Clone, Copy, Debug, Default)]
@@ -409,60 +399,6 @@ fn watch_services(
     if watch.services.len() > pool.service_count() {
         watch.forget_gone(pool);
     }
-}
-
-/// How many connections are half-open, and how many there are, of the services that have any.
-fn carried(pool: &Pool) -> FxHashMap<ServiceKey, (u64, u64)> {
-    let mut carried: FxHashMap<_, (u64, u64)> = FxHashMap::default();
-    for real in pool.reals() {
-        let connections = real.load.connections();
-        if connections > 0 {
-            let (half_open, all) = carried.entry(real.service).or_default();
-            *half_open += u64::from(real.load.half_open());
-            *all += u64::from(connections);
-        }
-    }
-    carried
-}
-
-fn rejected_in(drops: &Drops) -> u64 {
-    REJECTED
-        .iter()
-        .map(|&cause| drops.of(cause.into()).get())
-        .sum()
-}
-
-fn is_udp(service: &Service) -> bool {
-    matches!(service.key, ServiceKey::Address { protocol, .. } if protocol == Protocol::Udp)
-}
-
-fn may_carry_udp(service: &Service) -> bool {
-    is_udp(service) || matches!(service.key, ServiceKey::Mark { .. })
-}
-
-/// Datagrams that belonged to no connection yet, and opened one, or were not let.
-fn new_udp_of(service: &Service) -> u64 {
-    if !is_udp(service) {
-        return 0;
-    }
-    let opened = service.traffic.opened();
-    let refused = [
-        Cause::DefenceRate,
-        Cause::TableFull,
-        Cause::SourceConnections,
-        Cause::ServiceConnections,
-        Cause::SourceLimit,
-        Cause::ServiceLimit,
-    ];
-    let refused = refused.map(|cause| service.traffic.dropped(cause.into()));
-    opened + refused.iter().sum::<u64>()
-}
-
-fn rejected_of(service: &Service) -> u64 {
-    REJECTED
-        .iter()
-        .map(|&cause| service.traffic.dropped(cause.into()))
-        .sum()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use adminapi::model::Scheduler;
 
 use super::*;
 use crate::service::Handling;
-use crate::wire::{Addr, Endpoint};
+use crate::wire::{Addr, Endpoint, Protocol};
 
 /// A UDP service under watch.
 struct Played {
