@@ -1,10 +1,12 @@
 //! Regions: what the files and the rules say of them, told to the gate and to the pool.
 
+mod shown;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use adminapi::error::Result;
-use adminapi::model::{self, FilterList, FilterRules, MarkRule};
+use adminapi::model::{FilterList, FilterRules, MarkRule};
 use adminapi::{ControlError, Problem};
 use tracing::{info, warn};
 
@@ -16,6 +18,8 @@ use crate::filter::RegionRules;
 use crate::gate::{Filters, GateError};
 use crate::region::{Atlas, AtlasError, Chart, Geography, MAX_REGIONS, Regions, Territory};
 use crate::wire::{Addr, Net};
+
+pub(super) use shown::sheets;
 
 /// The number of each region.
 pub(super) type Numbers = BTreeMap<String, u8>;
@@ -329,58 +333,6 @@ impl Director {
             .events
             .add(unix_now(), EventKind::Regions, None, message);
     }
-
-    /// Where an address is, if anybody has asked for regions.
-    pub(super) fn place_of(&self, addr: Addr) -> Option<model::Place> {
-        let filters = self.filters.lock();
-        let regional = &filters.regional;
-        if regional.numbers.is_empty() && regional.atlas.sheets().is_empty() {
-            return None;
-        }
-        let found = regional.atlas.place(addr);
-        let geography = self.shared.pool.load().geography().clone();
-        Some(model::Place {
-            country: found.country,
-            continent: found.continent,
-            asn: found.asn,
-            regions: regional.names(geography.regions_of(addr)),
-        })
-    }
-
-    /// The region because of which nothing for a service is taken from `addr`, of a connection that
-    /// is known or new.
-    pub(super) fn refusing_region(
-        &self,
-        addr: Addr,
-        is_known: bool,
-    ) -> Option<model::DecidingRule> {
-        let filters = self.filters.lock();
-        let regions = self.shared.pool.load().geography().regions_of(addr);
-        let names = filters.regional.names(regions);
-        let of = |list| {
-            let on_it =
-                |region: &&model::Region| region.list == Some(list) && names.contains(&region.name);
-            let region = filters.wanted.regions.iter().find(on_it)?;
-            let name = region.name.clone();
-            Some(model::DecidingRule::Region { name, list })
-        };
-        let closed = || of(FilterList::Deny).filter(|_| !is_known);
-        of(FilterList::BlackHole).or_else(closed)
-    }
-
-    /// What there is of each region.
-    pub(super) fn region_use(
-        &self,
-        regional: &Regional,
-    ) -> Result<BTreeMap<String, model::RegionUse>> {
-        let of = |(name, number): (&String, &u8)| {
-            let dropped = self.gate.filters().dropped_of_region(*number);
-            let networks = regional.chart.count(Regions::one(*number)) as u64;
-            let dropped = dropped.map_err(refused)?;
-            Ok((name.clone(), model::RegionUse { networks, dropped }))
-        };
-        regional.numbers.iter().map(of).collect()
-    }
 }
 
 /// Tells the gate where the regions of a plan are, beside those of before, which are returned.
@@ -428,18 +380,10 @@ pub(super) fn orphaned(marks: &[MarkRule], numbers: &Numbers) -> Vec<Problem> {
     named.map(told).collect()
 }
 
-/// The files as they are shown.
-pub(super) fn sheets(atlas: &Atlas) -> Vec<model::AtlasFile> {
-    let shown = atlas.sheets().iter().map(|sheet| model::AtlasFile {
-        path: sheet.path().display().to_string(),
-        kind: sheet.kind().to_owned(),
-        built: sheet.built(),
-    });
-    shown.collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use adminapi::model;
+
     use super::*;
 
     fn rules(names: &[&str]) -> FilterRules {
