@@ -160,10 +160,12 @@ static __always_inline int send(struct xdp_md *ctx, const struct hop *hop)
 // By a tunnel. Where a frame has no room at its front, the director has.
 static __always_inline int send_wrapped(struct xdp_md *ctx, const struct trip *t)
 {
-	if (bpf_xdp_adjust_head(ctx, -(int)overhead_of(&t->found)))
+	struct outer outer = outer_of(&t->found);
+
+	if (bpf_xdp_adjust_head(ctx, -(int)(ip_length(&outer) + outer.shim)))
 		return MISS;
 	tally(&t->found, t->length);
-	if (!wrap(ctx, &t->found, t->length))
+	if (!wrap(ctx, &t->found, &outer, t->length))
 		return XDP_DROP; // impossible
 	return send(ctx, t->hop);
 }

@@ -28,14 +28,30 @@ struct inner {
 	bool may_fragment;
 };
 
-static __always_inline __u32 shim_length(__u8 shim)
+// What goes before a datagram.
+struct outer {
+	__u32 shim; // bytes behind the IP header: of IPIP none
+	bool v4;
+};
+
+static __always_inline struct outer outer_of(const struct found *f)
 {
-	return shim == GUE ? GUE_LENGTH : shim == GRE ? GRE_LENGTH : 0;
+	__u8 shim = f->flow->shim;
+
+	return (struct outer){
+		shim == GUE ? GUE_LENGTH : shim == GRE ? GRE_LENGTH : 0,
+		!f->wide || is_v4(&f->wide->ends[BACK].src),
+	};
 }
 
-static __always_inline __u8 shim_protocol(__u8 shim, const struct inner *inner)
+static __always_inline __u32 ip_length(const struct outer *o)
 {
-	return shim == GUE ? IPPROTO_UDP : shim == GRE ? IPPROTO_GRE : inner->protocol;
+	return o->v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+}
+
+static __always_inline __u8 protocol_of(const struct outer *o, const struct inner *inner)
+{
+	return !o->shim ? inner->protocol : o->shim == GRE_LENGTH ? IPPROTO_GRE : IPPROTO_UDP;
 }
 
 // Takes a hop off the datagram at `at`, and reads it.
@@ -69,26 +85,26 @@ static __always_inline bool enter(void *at, void *end, bool v6, struct inner *in
 }
 
 static __always_inline bool write_v4(struct iphdr *ip, void *end, const struct found *f,
-				     const struct inner *inner)
+				     const struct outer *o, const struct inner *inner)
 {
 	const struct flow *flow = f->flow;
-	const struct way *outer = &flow->way[BACK];
-	__u16 length = sizeof(*ip) + shim_length(flow->shim) + inner->length;
+	const struct way *ends = &flow->way[BACK];
+	__u16 length = sizeof(*ip) + o->shim + inner->length;
 	__u16 id = flow->entropy + flow->course[THERE].packets;
 	struct ipv4_start start = {
 		bpf_htonl(0x45000000 | inner->class << 16 | length),
 		bpf_htonl(inner->may_fragment ? id << 16 : IP_DONT_FRAGMENT),
-		bpf_htonl(inner->hops << 24 | shim_protocol(flow->shim, inner) << 16),
+		bpf_htonl(inner->hops << 24 | protocol_of(o, inner) << 16),
 	};
 
 	if ((void *)(ip + 1) > end)
 		return false;
-	write_ipv4(ip, &start, outer->dst, outer->src);
+	write_ipv4(ip, &start, ends->dst, ends->src);
 	return true;
 }
 
 static __always_inline bool write_v6(struct ipv6hdr *ip, void *end, const struct found *f,
-				     const struct inner *inner)
+				     const struct outer *o, const struct inner *inner)
 {
 	const struct flow *flow = f->flow;
 
@@ -96,8 +112,8 @@ static __always_inline bool write_v6(struct ipv6hdr *ip, void *end, const struct
 		return false;
 	*(__be32 *)ip =
 		bpf_htonl(6u << 28 | (__u32)inner->class << 20 | (flow->entropy & 0xfffff));
-	ip->payload_len = bpf_htons(shim_length(flow->shim) + inner->length);
-	ip->nexthdr = shim_protocol(flow->shim, inner);
+	ip->payload_len = bpf_htons(o->shim + inner->length);
+	ip->nexthdr = protocol_of(o, inner);
 	ip->hop_limit = inner->hops;
 	__builtin_memcpy(&ip->saddr, &f->wide->ends[BACK].dst, sizeof(ip->saddr));
 	__builtin_memcpy(&ip->daddr, &f->wide->ends[BACK].src, sizeof(ip->daddr));
@@ -105,16 +121,18 @@ static __always_inline bool write_v6(struct ipv6hdr *ip, void *end, const struct
 }
 
 static __always_inline bool write_shim(void *at, void *end, const struct flow *flow,
-				       const struct inner *inner)
+				       const struct outer *o, const struct inner *inner)
 {
 	__be16 *half = at;
 
-	if (flow->shim == GRE) {
+	if (!o->shim)
+		return true;
+	if (o->shim == GRE_LENGTH) {
 		if (at + GRE_LENGTH > end)
 			return false;
 		half[0] = 0;
 		half[1] = inner->ethertype;
-	} else if (flow->shim == GUE) {
+	} else {
 		__u8 *gue = at + sizeof(struct udphdr);
 
 		if (at + GUE_LENGTH > end)
@@ -131,33 +149,20 @@ static __always_inline bool write_shim(void *at, void *end, const struct flow *f
 	return true;
 }
 
-static __always_inline bool is_wrapped_in_v4(const struct found *f)
-{
-	return !f->wide || is_v4(&f->wide->ends[BACK].src);
-}
-
 // Wraps a packet that has been made longer; false is impossible, but the verifier cannot know.
-static __always_inline bool wrap(struct xdp_md *ctx, const struct found *f, __u32 length)
+static __always_inline bool wrap(struct xdp_md *ctx, const struct found *f, const struct outer *o,
+				 __u32 length)
 {
 	struct ethhdr *eth = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
 	const struct flow *flow = f->flow;
 	struct inner inner = { .length = length };
-	bool outer_v4 = is_wrapped_in_v4(f);
 	void *ip = eth + 1;
-	void *shim = ip + (outer_v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+	void *shim = ip + ip_length(o);
 
-	if ((void *)(eth + 1) > end ||
-	    !enter(shim + shim_length(flow->shim), end, flow->kind & FLOW_V6, &inner))
+	if ((void *)(eth + 1) > end || !enter(shim + o->shim, end, flow->kind & FLOW_V6, &inner))
 		return false;
-	eth->h_proto = outer_v4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
-	return (outer_v4 ? write_v4(ip, end, f, &inner) : write_v6(ip, end, f, &inner)) &&
-	       write_shim(shim, end, flow, &inner);
-}
-
-static __always_inline __u32 overhead_of(const struct found *f)
-{
-	__u32 ip = is_wrapped_in_v4(f) ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
-
-	return ip + shim_length(f->flow->shim);
+	eth->h_proto = o->v4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
+	return (o->v4 ? write_v4(ip, end, f, o, &inner) : write_v6(ip, end, f, o, &inner)) &&
+	       write_shim(shim, end, flow, o, &inner);
 }
