@@ -346,7 +346,12 @@ mod tests {
         for client in [[10, 0, 0, 1], [10, 0, 1, 1], [10, 0, 2, 1]] {
             assert_eq!(given(&next, client), 0);
         }
-        assert_eq!(next.left_at(9, 5), former.left_at(9, 5));
+        let ordered = |paces: &Paces| {
+            let mut all = paces.left_at(9, 5);
+            all.sort_by_key(|left| (left.limit, left.tokens.full));
+            all
+        };
+        assert_eq!(ordered(&next), ordered(&former));
     }
 
     #[test]

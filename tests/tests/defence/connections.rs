@@ -17,6 +17,8 @@ use testbed::topology::{HOST_SIDE, Plan};
 use testbed::traffic::{HttpConnection, UdpClient};
 use testbed::wait;
 
+/// Between two words of who waits for a place.
+const GLANCE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// So many at once, and one a second.
@@ -416,6 +418,7 @@ fn what_expires_leaves_a_place() -> Result<()> {
             ensure!(api.dropped("service_connections")? > before);
             Ok(())
         })?;
+        third.socket().set_read_timeout(Some(GLANCE))?;
         wait::until("both to expire", PATIENCE, || {
             third.echo(b"a place").map(drop)
         })?;
