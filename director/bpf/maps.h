@@ -120,10 +120,6 @@ struct {
 	__type(value, __u32);
 } sockets SEC(".maps");
 
-struct station {
-	__u16 mac[3];
-};
-
 // The Ethernet address of each port. What is for another station (a bridge floods it, or the
 // interface listens to all) is not for the director.
 __u64 stations[16] MEMORY(stations); // the 6 bytes as they come, and two of zero
