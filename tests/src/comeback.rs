@@ -122,14 +122,21 @@ impl Comeback<'_> {
         Ok(())
     }
 
-    /// Has clients of a family led to that real server: takes their weight from all others.
+    /// Has clients of a family led to the real server that still has its connection.
     ///
     /// # Errors
     /// When the API refuses it.
     pub fn lead_back(&self, family: Family, left: &Left) -> Result<()> {
-        let name = &left.0[family as usize];
+        self.lead_to(family, &left.0[family as usize])
+    }
+
+    /// Has clients of a family led to one real server: takes their weight from all others.
+    ///
+    /// # Errors
+    /// When the API refuses it.
+    pub fn lead_to(&self, family: Family, name: &str) -> Result<()> {
         let (api, service) = (self.director.api(), family.http_service());
-        let others = self.topology.reals.iter().filter(|real| real.name != *name);
+        let others = self.topology.reals.iter().filter(|real| real.name != name);
         let others: Vec<_> = others.map(|real| real.address(family.vip())).collect();
         for real in api.service(service)?.reals {
             if others.contains(&real.address) {

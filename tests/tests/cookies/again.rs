@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use adminapi::model::{ForwardingMethod, RealPatch};
+use adminapi::model::ForwardingMethod;
 use anyhow::{Result, ensure};
 use testbed::accounts::balanced;
 use testbed::agent::Agent;
@@ -116,10 +116,7 @@ fn is_greeted_again(shape: Shape) -> Result<()> {
     let mut bed = Bed::build(shape)?;
     await_agents(&bed)?;
     let left = bed.comeback().leave(Ending::Server)?;
-    bed.web.iter_mut().try_for_each(Nginx::kill)?;
-    let reals = bed.topology.reals.iter();
-    let greeters = reals.map(|real| Greeter::start(&real.namespace, shape.port()));
-    let _greeters = greeters.collect::<Result<Vec<_>>>()?;
+    let _greeters = greet_instead(&mut bed, shape)?;
     forget(&mut bed)?;
     for family in Family::BOTH {
         bed.comeback().lead_back(family, &left)?;
@@ -161,10 +158,8 @@ fn what_is_late_or_no_cookie_ends_no_connection() -> Result<()> {
         let next = closing.sequence + 1;
         ensure!(number_at(&told, 8) == next, "{segment:?}: {told:?}");
     }
-    let welcomes = bed.agents.iter().map(Agent::welcomes);
-    let welcomes = welcomes.collect::<Result<Vec<_>>>()?;
-    let all = |name: &str| welcomes.iter().map(|counts| counts[name]).sum::<u64>();
-    ensure!(all("welcomed") == 1 && all("recycled") == 0, "{welcomes:?}");
+    let counts = (welcomes(&bed, "welcomed")?, welcomes(&bed, "recycled")?);
+    ensure!(counts == (1, 0), "{counts:?}");
     Ok(())
 }
 
@@ -197,7 +192,10 @@ fn an_open_connection_gives_way_to_later_numbers() -> Result<()> {
     lead_to_the_first(&bed)?;
     let late = stranger.greeted(900_000, WHOLE)?;
     stranger.ask("FIN", late, flag::FIN | flag::ACK)?;
-    ensure!(recycled(&bed)? == 1, "by another than the late one");
+    ensure!(
+        welcomes(&bed, "recycled")? == 1,
+        "by another than the late one"
+    );
     Ok(())
 }
 
@@ -208,10 +206,7 @@ fn a_quiet_connection_gives_way_to_any_numbers() -> Result<()> {
         return Ok(());
     }
     let mut bed = Bed::build(Shape::NAT)?;
-    bed.web.iter_mut().try_for_each(Nginx::kill)?;
-    let reals = bed.topology.reals.iter();
-    let greeters = reals.map(|real| Greeter::start(&real.namespace, Shape::NAT.port()));
-    let _greeters = greeters.collect::<Result<Vec<_>>>()?;
+    let _greeters = greet_instead(&mut bed, Shape::NAT)?;
     await_agents(&bed)?;
     lead_to_the_first(&bed)?;
     let stranger = Stranger::before(&bed)?;
@@ -229,29 +224,26 @@ fn a_quiet_connection_gives_way_to_any_numbers() -> Result<()> {
     let early = stranger.greeted(1000, b"")?;
     let told = stranger.ask("greeting", early, flag::ACK)?;
     ensure!(number_at(&told, 4) == early.acknowledgement, "{told:?}");
-    ensure!(recycled(&bed)? == 1);
+    ensure!(welcomes(&bed, "recycled")? == 1);
     Ok(())
 }
 
-/// Takes their weight from all other real servers.
 fn lead_to_the_first(bed: &Bed) -> Result<()> {
-    let service = HTTP.http_service();
-    let api = bed.director.api();
-    for real in &bed.topology.reals[1..] {
-        let at = SocketAddr::new(real.address(HTTP.vip()), Shape::NAT.port());
-        let quiesced = RealPatch {
-            weight: Some(0),
-            ..RealPatch::default()
-        };
-        api.change_real(service, at, quiesced)?;
-    }
-    Ok(())
+    bed.comeback().lead_to(HTTP, &bed.topology.reals[0].name)
 }
 
-/// Connections at agents that were ended for a cookie.
-fn recycled(bed: &Bed) -> Result<u64> {
+/// Has servers that speak first take the place of those of the web.
+fn greet_instead(bed: &mut Bed, shape: Shape) -> Result<Vec<Greeter>> {
+    bed.web.iter_mut().try_for_each(Nginx::kill)?;
+    let reals = bed.topology.reals.iter();
+    let greeters = reals.map(|real| Greeter::start(&real.namespace, shape.port()));
+    greeters.collect()
+}
+
+/// What all agents together have counted of segments that found a listener, or an old connection.
+fn welcomes(bed: &Bed, name: &str) -> Result<u64> {
     let welcomes = bed.agents.iter().map(Agent::welcomes);
-    welcomes.map(|counts| Ok(counts?["recycled"])).sum()
+    welcomes.map(|counts| Ok(counts?[name])).sum()
 }
 
 /// A client without a kernel, which would reset what it does not know.
