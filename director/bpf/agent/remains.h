@@ -43,15 +43,16 @@ struct tcp_sock {
 	struct tcp_options_received rx_opt;
 } __attribute__((preserve_access_index));
 
+// How long a segment may be under way, in microseconds: the MSL of RFC 9293 3.4.1.
+const volatile __u32 MSL;
+
 // What is left of the old connection: the client's next number, its clock (0: it had none), and whether
-// nobody has spoken for longer than a segment may be under way.
+// nobody has spoken for longer than that.
 struct remains {
 	__u32 next;
 	__u32 clock;
 	bool quiet;
 };
-
-#define LONGEST_WAY 120000000 // microseconds: the MSL of RFC 9293 3.4.1
 
 // In `tc_index`, of which nothing at ingress makes use: a segment whose RST went ahead. When the old
 // connection is still there (net.ipv4.tcp_rfc1337), the kernel gets it as it is.
@@ -84,7 +85,7 @@ static __always_inline bool read_open(struct bpf_sock *open, const struct segmen
 		return false;
 	old->next = tcp->rcv_nxt;
 	old->clock = tcp->rx_opt.ts_recent;
-	old->quiet = bpf_ktime_get_ns() / 1000 - tcp->tcp_mstamp > LONGEST_WAY;
+	old->quiet = bpf_ktime_get_ns() / 1000 - tcp->tcp_mstamp > MSL;
 	return true;
 }
 

@@ -63,6 +63,7 @@ impl Decapsulator {
         if let Some(data) = open.maps.rodata_data.as_deref_mut() {
             data.GUE_PORT = config.gue_port.to_be();
             data.TUNNELS = tunnel_bits(&config.tunnels);
+            data.MSL = u32::from(config.msl) * 1_000_000;
         }
         let skel = open.load().map_err(refused)?;
         let directors = MapHandle::try_from(&skel.maps.directors).map_err(refused)?;

@@ -29,6 +29,8 @@ pub struct AgentConfig {
     pub gue_port: u16,
     /// How the program is attached.
     pub hook: HookChoice,
+    /// Seconds that a segment of TCP may be under way.
+    pub msl: u8,
     /// `[[agent.director]]`: those who give keys for cookies.
     pub sources: Vec<Source>,
     /// `[log]`: what is logged, and how.
@@ -84,6 +86,8 @@ impl HookChoice {
 impl AgentConfig {
     /// The GUE port unless the file says otherwise: IANA's.
     pub const DEFAULT_GUE_PORT: u16 = 6080;
+    /// The maximum segment lifetime unless the file says otherwise: that of RFC 9293 3.4.1.
+    pub const DEFAULT_MSL: u8 = 120;
     /// The most entries of `directors`, and of `vips`.
     pub const MOST_PREFIXES: usize = 1024;
 
@@ -114,6 +118,8 @@ fn read(mut root: Section<'_>) -> Option<AgentConfig> {
     let gue_port = section.or("gue_port", &port, AgentConfig::DEFAULT_GUE_PORT);
     let hook = Expected::Word(HookChoice::WORDS);
     let hook = section.or("hook", &hook, HookChoice::Auto);
+    let msl = Expected::Number(1..=i64::from(u8::MAX));
+    let msl = section.or("msl", &msl, AgentConfig::DEFAULT_MSL);
     let sources = read_sources(&mut section);
     section.finish();
     let log = log::read(root.section("log"));
@@ -125,6 +131,7 @@ fn read(mut root: Section<'_>) -> Option<AgentConfig> {
         tunnels,
         gue_port,
         hook,
+        msl,
         sources,
         log,
     })
@@ -259,6 +266,7 @@ mod tests {
         assert_eq!(config.tunnels, Tunnel::ALL);
         assert_eq!(config.gue_port, 6080);
         assert_eq!(config.hook, HookChoice::Auto);
+        assert_eq!(config.msl, 120);
         assert_eq!(config.sources, []);
         assert_eq!(config.log, Log::default());
     }
@@ -294,7 +302,7 @@ mod tests {
     fn what_is_set_is_taken() {
         let config = AgentConfig::parse(
             "[agent]\ninterface = \"bond0\"\ndirectors = [\"10.0.0.1\", \"fd00::/64\"]\n\
-             vips = [\"0.0.0.0/0\"]\ntunnels = [\"gue\"]\ngue_port = 5555\nhook = \"clsact\"\n\
+             vips = [\"0.0.0.0/0\"]\ntunnels = [\"gue\"]\ngue_port = 5555\nhook = \"clsact\"\nmsl = 30\n\
              [log]\nlevel = \"debug\"\n",
             "f",
         )
@@ -308,6 +316,7 @@ mod tests {
         assert_eq!(config.vips, [prefix("0.0.0.0", 0)]);
         assert_eq!(config.tunnels, [Tunnel::Gue]);
         assert_eq!((config.gue_port, config.hook), (5555, HookChoice::Clsact));
+        assert_eq!(config.msl, 30);
     }
 
     #[test]
@@ -361,6 +370,10 @@ mod tests {
             (
                 "hook = \"xdp\"",
                 "f:3: agent.hook: must be one of auto, tcx, clsact, not \"xdp\"",
+            ),
+            (
+                "msl = 256",
+                "f:3: agent.msl: must be a whole number from 1 to 255, not 256",
             ),
             (
                 "vip = \"10.0.0.1\"",

@@ -27,8 +27,8 @@ const HTTP: Family = Family::V4;
 const HALF: &[u8] = b"GET / HTTP/1.1\r\n";
 const WHOLE: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
 
-/// `LONGEST_WAY` of bpf/agent/remains.h, and some more.
-const QUIET: Duration = Duration::from_secs(125);
+/// The least that a connection has to be quiet for, in seconds.
+const MSL: u64 = 1;
 
 const DR: Shape = Shape {
     method: ForwardingMethod::Dr,
@@ -205,7 +205,10 @@ fn a_quiet_connection_gives_way_to_any_numbers() -> Result<()> {
     if !require::machine() || !require::programs(&["python3"]) {
         return Ok(());
     }
-    let mut bed = Bed::build(Shape::NAT)?;
+    let mut bed = Bed::build(Shape {
+        msl: MSL,
+        ..Shape::NAT
+    })?;
     let _greeters = greet_instead(&mut bed, Shape::NAT)?;
     await_agents(&bed)?;
     lead_to_the_first(&bed)?;
@@ -218,7 +221,7 @@ fn a_quiet_connection_gives_way_to_any_numbers() -> Result<()> {
     };
     stranger.say(heard)?;
 
-    std::thread::sleep(QUIET);
+    std::thread::sleep(Duration::from_secs(2 * MSL));
     forget(&mut bed)?;
     lead_to_the_first(&bed)?;
     let early = stranger.greeted(1000, b"")?;

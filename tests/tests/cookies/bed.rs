@@ -80,6 +80,8 @@ pub(crate) struct Shape {
     pub(crate) policy: CookiePolicy,
     pub(crate) rotation: i64,
     pub(crate) agents: Agents,
+    /// That of the agents, in seconds.
+    pub(crate) msl: u64,
 }
 
 impl Shape {
@@ -89,6 +91,7 @@ impl Shape {
         policy: CookiePolicy::Always,
         rotation: 30,
         agents: Agents::Trusted,
+        msl: 120,
     };
 
     pub(crate) const TUN: Self = Self {
@@ -187,7 +190,8 @@ impl Bed {
             Agents::Trusted => [source(DOOR), source(TWIN_DOOR)].concat(),
             Agents::Keyless => String::new(),
         };
-        let text = format!("[agent]\ninterface = \"eth0\"\n{sources}");
+        let msl = self.shape.msl;
+        let text = format!("[agent]\ninterface = \"eth0\"\nmsl = {msl}\n{sources}");
         Agent::start(&real.namespace, &text)
     }
 
