@@ -32,7 +32,7 @@ const FULL: u8 = u8::MAX;
 
 /// The roll of all connections.
 pub struct Roll {
-    counts: Box<[AtomicU8]>,
+    lines: Box<[[AtomicU8; LINE]]>,
     words: Words,
     places: Places,
 }
@@ -62,7 +62,9 @@ impl Roll {
     pub fn new(words: Words, places: Places) -> Self {
         let lines = (*words).as_ref().len() * TOGETHER / (TOGETHER + 1);
         Self {
-            counts: (0..lines * LINE).map(|_| AtomicU8::new(0)).collect(),
+            lines: (0..lines)
+                .map(|_| [const { AtomicU8::new(0) }; LINE])
+                .collect(),
             words,
             places,
         }
@@ -84,7 +86,7 @@ impl Roll {
     }
 
     fn lines_here(&self) -> usize {
-        self.counts.len() / LINE
+        self.lines.len()
     }
 
     fn cells_of(&self, tuple: &Tuple) -> impl Iterator<Item = Cell<'_>> {
@@ -151,7 +153,7 @@ impl Cell<'_> {
 
     /// A counter that is not there belongs to nobody.
     fn count(&self) -> Option<&AtomicU8> {
-        self.roll.counts.get(self.line * LINE + self.at)
+        self.roll.lines.get(self.line)?.get(self.at)
     }
 }
 
