@@ -16,8 +16,9 @@ use testbed::certificates::Files;
 /// For the busy machine: reads come one after the other.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Bytes that the kernel takes for a client who is about to read nothing, and for one who reads.
-pub(crate) const LITTLE: usize = 4 << 10;
+/// Bytes that the kernel takes for a client who is about to read nothing: no less than a record of TLS, so that
+/// an answer has begun even when it has been given up since. For one who reads.
+pub(crate) const LITTLE: usize = 32 << 10;
 pub(crate) const MUCH: usize = 1 << 20;
 
 trait Stream: Read + Write + Send {}
