@@ -103,7 +103,7 @@ static __always_inline bool is_sound(const struct iphdr *ip)
 {
 	const __u32 *word = (const __u32 *)ip;
 
-	return folded((__u64)word[0] + word[1] + word[2] + word[3] + word[4]) == 0xffff;
+	return folded_twice((__u64)word[0] + word[1] + word[2] + word[3] + word[4]) == 0xffff;
 }
 
 static __always_inline bool read_v4_flow(struct iphdr *ip, void *end, struct trip *t)

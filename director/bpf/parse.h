@@ -41,7 +41,7 @@ struct packet {
 	__u8 flags;  // of TCP, when they are there
 	__u8 fault;  // of a TCP header that no TCP sends
 	__u8 header; // bytes of the IP header before that of TRANSPORT; 0: there is more before it
-	__u8 zero;
+	bool v4;     // whether the addresses of src and dst are
 };
 
 // Follows the ports of TCP (RFC 9293 3.1).
@@ -52,10 +52,15 @@ struct tcp_rest {
 	__u8 flags;
 };
 
-// The type of a frame. (struct ethhdr is packed: clang would read it byte by byte.)
+// The type of a frame. (struct ethhdr is packed: clang would read and write it byte by byte.)
 static __always_inline __be16 type_of(const struct ethhdr *eth)
 {
 	return *((const __be16 *)eth + ETH_ALEN);
+}
+
+static __always_inline void set_type(struct ethhdr *eth, __be16 type)
+{
+	*((__be16 *)eth + ETH_ALEN) = type;
 }
 
 struct cursor {
@@ -173,6 +178,7 @@ static __always_inline enum reading read_v4(struct cursor *c, struct packet *p, 
 	c->at = (void *)ip + ip->ihl * 4;
 	set_v4(&p->src.addr, ip->saddr);
 	set_v4(&p->dst.addr, ip->daddr);
+	p->v4 = true;
 	p->header = ip->ihl == 5 ? sizeof(*ip) : 0;
 	*protocol = ip->protocol;
 	fragment = bpf_ntohs(ip->frag_off);
@@ -193,6 +199,7 @@ static __always_inline enum reading read_v6(struct cursor *c, struct packet *p, 
 		return OTHER;
 	set_v6(&p->src.addr, &ip->saddr);
 	set_v6(&p->dst.addr, &ip->daddr);
+	p->v4 = is_v4(&p->src.addr);
 	p->header = has_ports(ip->nexthdr) ? sizeof(*ip) : 0;
 	*protocol = ip->nexthdr;
 	for (int i = 0; i <= EXTENSION_HEADERS; i++) {
@@ -340,6 +347,6 @@ static __always_inline bool parse_plain(struct xdp_md *ctx, struct packet *p)
 	p->flags = rest->flags;
 	p->fault = fault_of(rest, end);
 	p->header = sizeof(*ip);
-	p->zero = 0;
+	p->v4 = true;
 	return true;
 }

@@ -6,10 +6,17 @@
 
 #include <linux/types.h>
 
-// The sum of at most 255 words of 32 bits, in 16: the first step leaves 24, the second 17.
-static __always_inline __u16 folded(__u64 sum)
+// The sum of at most 255 words of 32 bits: the first step leaves 24 bits, the second 17. If nothing is
+// wrong with a header, these are 0xffff.
+static __always_inline __u32 folded_twice(__u64 sum)
 {
 	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
 	return (sum & 0xffff) + (sum >> 16);
+}
+
+// The same in 16 bits.
+static __always_inline __u16 folded(__u64 sum)
+{
+	sum = folded_twice(sum);
+	return sum + (sum >> 16);
 }

@@ -16,8 +16,9 @@
 #include "find.h"
 #include "splice.h"
 
-// What a TTL that is one less adds to the complement of the header's checksum.
+// What a TTL that is one less adds to the complement of the header's checksum, and to the checksum.
 #define ONE_HOP_LESS bpf_htons(0xfeff)
+#define ONE_HOP_BACK bpf_htons(0x0100)
 
 static __always_inline __u16 changed(__u16 checksum, __u32 change)
 {
@@ -26,6 +27,15 @@ static __always_inline __u16 changed(__u16 checksum, __u32 change)
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return ~sum;
+}
+
+// Of a header that does not change otherwise (RFC 1141, which a sound checksum allows).
+static __always_inline void take_hop(struct iphdr *ip)
+{
+	__u32 check = ip->check + ONE_HOP_BACK;
+
+	ip->ttl--;
+	ip->check = check + (check >= 0xffff);
 }
 
 static __always_inline void set_stations(struct ethhdr *eth, const struct hop *hop)
@@ -63,20 +73,17 @@ static __always_inline void set_ports(void *l4, void *end, const struct found *f
 
 static __always_inline void rewrite_v4(struct iphdr *ip, void *end, const struct found *f)
 {
-	__u32 change = ONE_HOP_LESS;
-
 	if ((void *)(ip + 1) > end)
 		return;
-	ip->ttl--;
-	if (f->flow->kind & FLOW_TRANSLATE) {
-		change += f->way->ip_change;
-		const struct way *other = way_of(f->flow, !f->back);
+	if (!(f->flow->kind & FLOW_TRANSLATE))
+		return take_hop(ip);
+	const struct way *other = way_of(f->flow, !f->back);
 
-		ip->saddr = other->dst;
-		ip->daddr = other->src;
-		set_ports(ip + 1, end, f);
-	}
-	ip->check = changed(ip->check, change);
+	ip->ttl--;
+	ip->check = changed(ip->check, ONE_HOP_LESS + f->way->ip_change);
+	ip->saddr = other->dst;
+	ip->daddr = other->src;
+	set_ports(ip + 1, end, f);
 }
 
 static __always_inline void rewrite_v6(struct ipv6hdr *ip, void *end, const struct found *f)

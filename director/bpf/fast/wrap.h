@@ -10,6 +10,7 @@
 #pragma once
 
 #include "../ipv4.h"
+#include "../parse.h"
 #include "rewrite.h"
 
 #define GRE_LENGTH 4
@@ -73,8 +74,7 @@ static __always_inline bool enter(void *at, void *end, bool v6, struct inner *in
 
 		if ((void *)(ip + 1) > end)
 			return false;
-		ip->ttl--;
-		ip->check = changed(ip->check, ONE_HOP_LESS);
+		take_hop(ip);
 		inner->ethertype = bpf_htons(ETH_P_IP);
 		inner->protocol = IPPROTO_IPIP;
 		inner->class = ip->tos;
@@ -162,7 +162,7 @@ static __always_inline bool wrap(struct xdp_md *ctx, const struct found *f, cons
 
 	if ((void *)(eth + 1) > end || !enter(shim + o->shim, end, flow->kind & FLOW_V6, &inner))
 		return false;
-	eth->h_proto = o->v4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
+	set_type(eth, o->v4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6));
 	return (o->v4 ? write_v4(ip, end, f, o, &inner) : write_v6(ip, end, f, o, &inner)) &&
 	       write_shim(shim, end, flow, o, &inner);
 }
