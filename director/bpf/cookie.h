@@ -11,6 +11,7 @@
 #include "cookie/options.h"
 #include "cookie/reset.h"
 #include "cookie/service.h"
+#include "cookie/visitor.h"
 #include "parse.h"
 #include "roll.h"
 
@@ -62,41 +63,47 @@ static __always_inline struct options said_in(struct xdp_md *ctx, const struct s
 // 2.7). `Addr::is_host` says the same in Rust.
 static __always_inline bool is_host(const struct address *a, bool v4)
 {
-	__u8 first = ((__u8 *)&a->word[v4 ? 3 : 0])[0];
+	__u8 first_v4 = *(__u8 *)&a->word[3], first = *(__u8 *)&a->word[0];
 
 	if (v4)
-		return first > 0 && first < 224 && first != 127;
+		return first_v4 > 0 && first_v4 < 224 && first_v4 != 127;
 	return first != 0xff && !is_v4(a) &&
 	       (a->word[0] | a->word[1] | a->word[2] || bpf_ntohl(a->word[3]) > 1);
 }
 
-// What is taken up of a client's offer.
-static __always_inline __u32 agreed(const struct cookie_service *service, bool v4,
-				    const struct options *said, __u8 flags)
+// What is taken up of what a SYN offers, and its timestamp.
+static __always_inline __u32 agreed(struct xdp_md *ctx, const struct packet *p,
+				    const struct cookie_service *service, const struct segment *s,
+				    __u32 *stamp)
 {
-	__u32 ecn = (flags & TCP_ECN) == TCP_ECN ? OFFERED_ECN : 0;
+	__u32 ecn = (p->flags & TCP_ECN) == TCP_ECN ? OFFERED_ECN : 0;
+	struct options said;
 
-	return mss_index(v4, said->mss) << MSS_AT | (said->scale | service->scale) << SCALE_AT |
-	       ((said->offered | ecn) & service->offers);
+	if (!s->options)
+		return NO_OFFER | (ecn & service->offers);
+	said = said_in(ctx, s);
+	*stamp = said.value;
+	return mss_index(s->v4, said.mss) << MSS_AT | (said.scale | service->scale) << SCALE_AT |
+	       ((said.offered | ecn) & service->offers);
 }
 
 static __always_inline enum meeting mint(struct xdp_md *ctx, const struct packet *p,
 					 const struct cookie_service *service,
 					 const struct segment *s)
 {
-	struct visitor visitor = { &p->src.addr, p->src.port, service->service, s->tcp->seq };
+	struct visitor visitor = visitor_of(p, service, s->tcp->seq);
 	__u32 parity = service->parity & 1;
-	struct options said = said_in(ctx, s);
+	__u32 stamp = 0;
+	__u32 offer = agreed(ctx, p, service, s, &stamp);
 	__u64 hash = mac(&service->keys[parity], &visitor);
-	__u32 offer = agreed(service, s->v4, &said, p->flags);
 	struct reply reply = {
 		.sequence = sequence_of(hash, parity, offer),
 		.acknowledged = bpf_ntohl(s->tcp->seq) + 1,
-		.window = service->more & SPLICES ? 0 : OUR_WINDOW,
+		.window = service->flags & SPLICES ? 0 : OUR_WINDOW,
 		.mss = service->mss,
 		.offer = offer,
 		.value = timestamp_of(hash),
-		.echo = said.value,
+		.echo = stamp,
 		.v4 = s->v4,
 	};
 
@@ -120,7 +127,7 @@ static __always_inline __u32 payload_of(const struct segment *s)
 static __always_inline bool is_probe(const struct cookie_service *service,
 				     const struct segment *s)
 {
-	return service->more & SPLICES && !payload_of(s);
+	return service->flags & SPLICES && !payload_of(s);
 }
 
 // Whether the client that began with `isn` has got the cookie that the segment acknowledges.
@@ -129,7 +136,7 @@ static __always_inline bool has_got(struct xdp_md *ctx, const struct packet *p,
 				    const struct segment *s, __u32 isn)
 {
 	__u32 cookie = bpf_ntohl(s->tcp->ack_seq) - 1;
-	struct visitor visitor = { &p->src.addr, p->src.port, service->service, bpf_htonl(isn) };
+	struct visitor visitor = visitor_of(p, service, bpf_htonl(isn));
 	__u32 parity = cookie >> KEY_BIT & 1;
 	struct options said;
 	__u32 offer;
@@ -161,7 +168,7 @@ static __always_inline enum meeting provoke(struct xdp_md *ctx, const struct pac
 					    const struct cookie_service *service,
 					    const struct segment *s)
 {
-	__u32 bait = bait_for(service, &p->src, bpf_ntohl(s->tcp->seq));
+	__u32 bait = bait_for(service, p, bpf_ntohl(s->tcp->seq));
 	struct reply reply = {
 		.sequence = ~bait,
 		.acknowledged = bait,
@@ -184,7 +191,7 @@ static __always_inline bool has_reset(const struct packet *p, const struct cooki
 	__u32 number = word;
 
 	return word == word_of(place, number) && bpf_ntohl(s->tcp->seq) - number <= NEAR &&
-	       is_bait(service, &p->src, number);
+	       is_bait(service, p, number);
 }
 
 // Keeps a RST of just what its client was given.
@@ -194,7 +201,7 @@ static __always_inline bool hear(const struct packet *p, const struct cookie_ser
 	__u32 number = bpf_ntohl(s->tcp->seq);
 	__u64 *kept = reset_at(place);
 
-	if (!(p->flags & TCP_RST) || !kept || !is_bait(service, &p->src, number))
+	if (!(p->flags & TCP_RST) || !kept || !is_bait(service, p, number))
 		return false;
 	*(volatile __u64 *)kept = word_of(place, number);
 	return true;
@@ -213,10 +220,10 @@ static __always_inline enum meeting meet(struct xdp_md *ctx, const struct packet
 	bool resets;
 	__u64 place;
 
-	place = place_of(&p->src, &p->dst);
+	place = place_of(p);
 	if (is_on_roll(place) || !read_segment(ctx, p, &s))
 		return GO_ON;
-	resets = service->more & RESETS;
+	resets = service->flags & RESETS;
 	if ((p->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_SYN) {
 		if (!is_host(&p->src.addr, s.v4))
 			return turn_away(service);

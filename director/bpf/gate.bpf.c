@@ -277,13 +277,13 @@ static __always_inline int judge(struct xdp_md *ctx, struct counts *counts)
 		if (refused != ADMITTED)
 			return refuse(ctx, counts, &packet, refused);
 	}
-	if (standing && standing->cookies.more & REPEATS && !allowed && !is_real(&packet.from) &&
-	    !(standing->cookies.more & SHARED && is_anothers(&packet)) &&
-	    comes_first(&packet, standing->cookies.slot))
-		return refuse(ctx, counts, &packet, FIRST_DATAGRAM);
-	if (standing && standing->cookies.flags & MINTS &&
-	    !(standing->cookies.more & SHARED && is_anothers(&packet)))
+	if (!standing || !(standing->cookies.flags & (MINTS | REPEATS)) ||
+	    (standing->cookies.flags & SHARED && is_anothers(&packet)))
+		return to_director(counts, ctx->rx_queue_index);
+	if (standing->cookies.flags & MINTS)
 		return greet(ctx, counts, &packet, &standing->cookies);
+	if (!allowed && !is_real(&packet.from) && comes_first(&packet, standing->cookies.slot))
+		return refuse(ctx, counts, &packet, FIRST_DATAGRAM);
 	return to_director(counts, ctx->rx_queue_index);
 }
 

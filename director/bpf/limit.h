@@ -157,7 +157,7 @@ static __always_inline bool overflows(const struct limit *limit, const struct bu
 // Established connections come first, also those that the gate does not forward by itself.
 static __always_inline bool is_established(const struct packet *p)
 {
-	return may_be_known(p) && is_on_roll(place_of(&p->src, &p->dst));
+	return may_be_known(p) && is_on_roll(place_of(p));
 }
 
 // Why a packet for a service is too many, or ADMITTED.

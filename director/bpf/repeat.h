@@ -91,7 +91,7 @@ __noinline bool comes_first(const struct packet *p, __u32 slot)
 {
 	__u64 *count;
 
-	if (!p || p->dst.protocol != IPPROTO_UDP || is_on_roll(place_of(&p->src, &p->dst)) ||
+	if (!p || p->dst.protocol != IPPROTO_UDP || is_on_roll(place_of(p)) ||
 	    is_heard_again(&p->from))
 		return false;
 	count = bpf_map_lookup_elem(&repeat_counts, &slot);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "maps.h"
+#include "parse.h"
 
 #define ROLL_KEYS 7  // a constant; the client's words, those of the VIP in one, ports
 #define GROUP_BITS 4 // the logarithm of how many bits are a group
@@ -28,15 +29,15 @@ struct {
 // Multilinear, as the hash of flows (fast/find.h), and stirred: of the sum its upper half is good, and
 // here all of it is used. VIPs that differ only in how their words add up share places; their ports tell
 // them apart. cookie/place.rs computes the same.
-static __always_inline __u64 place_of(const struct endpoint *client, const struct endpoint *vip)
+static __always_inline __u64 place_of(const struct packet *p)
 {
-	const struct address *c = &client->addr, *v = &vip->addr;
+	const struct address *c = &p->src.addr, *v = &p->dst.addr;
 	__u32 folded = v->word[0] ^ v->word[1] ^ v->word[2] ^ v->word[3];
-	__u32 ports = (__u32)vip->port << 16 | client->port;
+	__u32 ports = (__u32)p->dst.port << 16 | p->src.port;
 	__u64 sum = ROLL_KEY[0] + ROLL_KEY[4] * c->word[3] + ROLL_KEY[5] * folded +
 		    ROLL_KEY[6] * ports;
 
-	if (!is_v4(c))
+	if (!p->v4)
 		sum += ROLL_KEY[1] * c->word[0] + ROLL_KEY[2] * c->word[1] +
 		       ROLL_KEY[3] * c->word[2];
 	sum = (sum ^ sum >> 32) * 0x9e3779b97f4a7c15;

@@ -126,6 +126,7 @@ static __always_inline bool checks(const struct service_keys *keys, const struct
 	__u32 parity = cookie >> KEY_BIT & 1;
 	struct visitor visitor = {
 		&s->client,
+		is_v4(&s->client),
 		s->port,
 		keys->service,
 		bpf_htonl(s->sequence - 1),

@@ -26,9 +26,13 @@
 
 #define NO_SCALE 15 // all bits of it
 
+// Of a SYN without options: the least MSS, and nothing else.
+#define NO_OFFER (NO_SCALE << SCALE_AT)
+
 // Whom a cookie is for.
 struct visitor {
 	const struct address *addr;
+	bool v4;
 	__be16 port;
 	__u16 service;
 	__be32 isn;
@@ -40,7 +44,7 @@ static __always_inline __u64 mac(const struct siphash_key *key, const struct vis
 	struct sip s = siphash_of(key);
 	__u64 whom = (__u32)v->service << 16 | v->port;
 
-	if (is_v4(v->addr)) {
+	if (v->v4) {
 		absorb(&s, whom << 32 | v->addr->word[3]);
 		return finish(&s, 12, v->isn);
 	}

@@ -10,8 +10,7 @@
 #pragma once
 
 #include "../roll.h"
-#include "format.h"
-#include "service.h"
+#include "visitor.h"
 
 #define RESETS_KEPT 65536
 #define NEAR 0xffff // how far below the client's number it may lie
@@ -39,25 +38,25 @@ static __always_inline __u64 word_of(__u64 place, __u32 number)
 
 // How a number for this client ends, by the key of `parity`.
 static __always_inline __u16 ending(const struct cookie_service *service,
-				    const struct endpoint *client, __u32 parity)
+				    const struct packet *p, __u32 parity)
 {
-	struct visitor visitor = { &client->addr, client->port, service->service };
+	struct visitor visitor = visitor_of(p, service, 0);
 
 	return (mac(&service->keys[parity], &visitor) & 0xfffe) | parity;
 }
 
 static __always_inline __u32 bait_for(const struct cookie_service *service,
-				      const struct endpoint *client, __u32 isn)
+				      const struct packet *p, __u32 isn)
 {
-	return isn - (__u16)(isn - ending(service, client, service->parity & 1));
+	return isn - (__u16)(isn - ending(service, p, service->parity & 1));
 }
 
 // Whether a number is one that this client was given, by a key that is still good.
 static __always_inline bool is_bait(const struct cookie_service *service,
-				    const struct endpoint *client, __u32 number)
+				    const struct packet *p, __u32 number)
 {
 	__u32 parity = number & 1;
 
 	return service->flags & HAS_KEY << parity &&
-	       ending(service, client, parity) == (number & 0xffff);
+	       ending(service, p, parity) == (number & 0xffff);
 }

@@ -7,15 +7,13 @@
 #include "format.h"
 
 // Bits of `flags`.
-#define MINTS 0x01      // a SYN is answered, with a cookie unless it RESETS
-#define HAS_KEY 0x02    // of parity 0; of parity 1 the next bit
+#define MINTS 0x01   // a SYN is answered, with a cookie unless it RESETS
+#define HAS_KEY 0x02 // of parity 0; of parity 1 the next bit
 #define LENIENT 0x08 // what is no cookie is the director's to judge (`sloppy_tcp`)
-
-// Bits of `more`.
-#define SPLICES 0x01 // the real server is asked after the client, which has to wait for it
-#define RESETS 0x02  // a SYN is answered so that the client resets that (reset.h)
-#define SHARED 0x04  // some of its clients bear a mark that is another service's (marks.h)
-#define REPEATS 0x08 // of UDP: a client that is not known has to come twice (../repeat.h)
+#define SPLICES 0x10 // the real server is asked after the client, which has to wait for it
+#define RESETS 0x20  // a SYN is answered so that the client resets that (reset.h)
+#define SHARED 0x40  // some of its clients bear a mark that is another service's (marks.h)
+#define REPEATS 0x80 // of UDP: a client that is not known has to come twice (../repeat.h)
 
 struct cookie_service {
 	struct siphash_key keys[2]; // by parity
@@ -24,10 +22,9 @@ struct cookie_service {
 	__u16 mss;                  // what is advertised
 	__u8 parity;                // of the key that mints
 	__u8 flags;
-	__u8 more;
 	__u8 offers; // what all real servers can do: OFFERED_SACK, OFFERED_TIMESTAMPS, OFFERED_ECN
 	__u8 scale;  // NO_SCALE if not all can do that, or 0
-	__u8 zero[3];
+	__u8 zero[4];
 };
 
 enum cookie_counter {

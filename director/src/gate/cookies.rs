@@ -44,6 +44,9 @@ mod flag {
     pub(super) const MINTS: u8 = 0x01;
     pub(super) const HAS_KEY: u8 = 0x02;
     pub(super) const LENIENT: u8 = 0x08;
+    pub(super) const SPLICES: u8 = 0x10;
+    pub(super) const RESETS: u8 = 0x20;
+    pub(super) const SHARED: u8 = 0x40;
 }
 
 /// The bits of `offers`, as a cookie has them.
@@ -56,15 +59,8 @@ mod offered {
 /// `NO_SCALE`.
 const NO_SCALE: u8 = 15;
 
-/// The bits of `more`.
-mod more {
-    pub(super) const SPLICES: u8 = 0x01;
-    pub(super) const RESETS: u8 = 0x02;
-    pub(super) const SHARED: u8 = 0x04;
-}
-
 /// That of an address some of whose clients bear a mark that is another service's.
-pub(super) const SHARED: u8 = more::SHARED;
+pub(super) const SHARED: u8 = flag::SHARED;
 
 /// The map of what is counted.
 #[derive(Debug)]
@@ -100,19 +96,17 @@ pub(super) fn bytes_of(recipe: &Recipe) -> [u8; RECIPE_BYTES] {
         (recipe.keys[0].is_some(), flag::HAS_KEY),
         (recipe.keys[1].is_some(), flag::HAS_KEY << 1),
         (recipe.lenient, flag::LENIENT),
-    ]);
-    bytes[42] = bits([
-        (recipe.splices, more::SPLICES),
-        (recipe.resets, more::RESETS),
-        (recipe.shared, more::SHARED),
+        (recipe.splices, flag::SPLICES),
+        (recipe.resets, flag::RESETS),
+        (recipe.shared, flag::SHARED),
     ]);
     let able = recipe.abilities;
-    bytes[43] = bits([
+    bytes[42] = bits([
         (able.timestamps, offered::TIMESTAMPS),
         (able.ecn, offered::ECN),
         (able.sack, offered::SACK),
     ]);
-    bytes[44] = if able.scale { 0 } else { NO_SCALE };
+    bytes[43] = if able.scale { 0 } else { NO_SCALE };
     bytes
 }
 

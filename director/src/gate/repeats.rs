@@ -14,7 +14,7 @@ use super::skel::{GateSkel, OpenGateSkel};
 pub const MAX_REPEATING_SERVICES: u16 = 1024;
 
 /// `REPEATS`, a bit of what stands where a TCP service has its recipe.
-const REPEATS: u8 = 0x08;
+const REPEATS: u8 = 0x80;
 
 /// A service whose clients have to come twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Repeating {
     pub(super) fn to_bytes(self) -> [u8; RECIPE_BYTES] {
         let mut bytes = [0; RECIPE_BYTES];
         bytes[32..36].copy_from_slice(&u32::from(self.slot).to_ne_bytes());
-        bytes[42] = REPEATS | if self.shared { SHARED } else { 0 };
+        bytes[41] = REPEATS | if self.shared { SHARED } else { 0 };
         bytes
     }
 }
