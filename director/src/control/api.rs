@@ -233,6 +233,7 @@ impl Control for Director {
             service.traffic.zero();
             service.reals.iter().for_each(|real| real.traffic.zero());
         }
+        self.keep_tally();
         Ok(())
     }
 

@@ -1,4 +1,7 @@
-//! What the control plane writes down for the next daemon.
+//! What the control plane writes down for the next daemon: all of it a few times a second, and before
+//! each answer what has changed since then.
+
+mod since;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
@@ -16,6 +19,8 @@ use crate::pool::Pool;
 use crate::service::{Real, Service};
 use crate::wire::Addr;
 
+use since::Bases;
+
 /// The place where it is kept, if anything is, and what was written there last.
 #[derive(Debug, Default)]
 pub(super) struct Keeping {
@@ -23,6 +28,10 @@ pub(super) struct Keeping {
     /// What the file said when it was last read.
     file: Mutex<Wishes>,
     written: Mutex<Written>,
+    /// What a change may have to go on from.
+    bases: Mutex<Bases>,
+    /// Held while counters are summed up and written.
+    counting: Mutex<()>,
     /// Who was being drained when changes of the API were kept last, and nothing else.
     pub(super) leaving: Mutex<Running>,
     /// The services then, whose counters are those to go back to.
@@ -90,7 +99,7 @@ impl Director {
         let services = pool.services().into_iter().filter(leaves);
         let mut leaving = Running::default();
         leaving.now.services = services.map(|service| view::configured(&service)).collect();
-        leaving.drains = drains(&pool);
+        leaving.drains = drains(pool.reals());
         *self.keeping.leaving.lock() = leaving;
         *self.keeping.kept.lock() = Pool::clone(&pool);
     }
@@ -99,41 +108,65 @@ impl Director {
     /// called a few times a second.
     pub fn keep_running(&self) {
         let Some(keep) = &self.keeping.keep else {
+            // Nobody is told of it.
+            let mut filters = self.filters.lock();
+            filters.book.begin_writing();
+            filters.book.is_written();
             return;
         };
         // First, so that nobody writes over it what was in force before.
         let mut written = self.keeping.written.lock();
-        let pool = self.shared.pool.load_full();
+        let (number, pool) = self.begin_writing();
         let snapshot = Arc::downgrade(&pool);
         let rest = self.in_force(&pool);
         let lists = self.filters.lock().changes();
         let is_written = written.rest.as_ref() == Some(&rest) && written.lists == lists;
         if is_written && written.pool.ptr_eq(&snapshot) {
+            self.keeping.bases.lock().forget(number);
             return;
         }
         let mut running = rest.clone();
+        running.number = number;
         let services = pool.services();
         let services = services.iter().map(|service| view::configured(service));
         running.now.services = services.collect();
         running.spread = pool.iter().filter_map(|service| spread(service)).collect();
         {
-            let filters = self.filters.lock();
+            let mut filters = self.filters.lock();
             (running.listed, running.banned) = (filters.listed_by_api(), filters.banned());
             running.offenders = self.offenders(&filters);
+            filters.book.begin_writing();
         }
         let saved = keep.save_running(&running);
-        if saved.is_ok() {
-            *written = Written {
-                pool: snapshot,
-                lists,
-                rest: Some(rest),
-            };
+        match saved {
+            Ok(()) => {
+                *written = Written {
+                    pool: snapshot,
+                    lists,
+                    rest: Some(rest),
+                };
+                self.filters.lock().book.is_written();
+                self.keeping.bases.lock().keep(number);
+            }
+            Err(_) => self.keeping.bases.lock().forget(number),
         }
         self.keeping.told(saved);
     }
 
     /// What is in force, without the services, their tables and the lists.
     fn in_force(&self, pool: &Pool) -> Running {
+        Running {
+            file: self.keeping.file.lock().clone(),
+            drains: drains(pool.reals()),
+            coined: self.coined(),
+            bearers: bearers(pool),
+            health: self.charts(),
+            ..self.settled()
+        }
+    }
+
+    /// What is in force that is the same whatever the services are, and the levels.
+    fn settled(&self) -> Running {
         let [tcp, tcpfin, udp] = self.shared.timeouts.load().shown();
         let (levels, events) = {
             let watch = self.watch.lock();
@@ -150,29 +183,23 @@ impl Director {
         now.timeouts = model::Timeouts { tcp, tcpfin, udp };
         now.level = all.map_or(0, |held| held.level);
         Running {
-            file: self.keeping.file.lock().clone(),
             now,
-            drains: drains(pool),
             levels,
-            coined: self.coined(),
-            bearers: bearers(pool),
-            health: self.charts(),
-            spread: Vec::new(),
             daemons: self.daemons.all(),
-            listed: Vec::new(),
-            banned: Vec::new(),
-            offenders: Vec::new(),
             regions,
             events,
+            ..Running::default()
         }
     }
 
-    /// Writes down what is counted. To be called about once a second, and when the workers have
-    /// ended.
+    /// Writes down what is counted. To be called about once a second, when somebody has zeroed it, and
+    /// when the workers have ended.
     pub fn keep_tally(&self) {
         let Some(keep) = &self.keeping.keep else {
             return;
         };
+        // First, so that nobody writes over it what was counted before.
+        let _one_at_a_time = self.keeping.counting.lock();
         self.collect();
         let forwarded = self.shared.fast.as_ref().map(|fast| fast.brought());
         let pool = self.shared.pool.load();
@@ -192,8 +219,8 @@ impl Director {
     }
 }
 
-/// The drains of a pool.
-fn drains(pool: &Pool) -> Vec<Drained> {
+/// The drains among real servers.
+fn drains<'r>(reals: impl Iterator<Item = &'r Arc<Real>>) -> Vec<Drained> {
     let drained = |real: &Arc<Real>| {
         let drain = real.drain?;
         Some(Drained {
@@ -204,7 +231,7 @@ fn drains(pool: &Pool) -> Vec<Drained> {
             until: drain.until.0,
         })
     };
-    pool.reals().filter_map(drained).collect()
+    reals.filter_map(drained).collect()
 }
 
 /// The table of a service's scheduler, if it is to stay as large.

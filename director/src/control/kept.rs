@@ -71,13 +71,12 @@ impl Director {
         Ok(())
     }
 
-    /// [`adminapi::Control::keep`]. A level that was set is written down for the next daemon, too: by an answer
-    /// it is known to hold.
+    /// [`adminapi::Control::keep`]. It is written down for the next daemon, too: by an answer a change is
+    /// known to hold.
     pub(super) fn keep_change(&self) -> Result<()> {
         self.keep_state()?;
-        if self.watch.lock().confirm() {
-            self.keep_running();
-        }
+        self.watch.lock().confirm();
+        self.keep_since();
         Ok(())
     }
 

@@ -89,6 +89,8 @@ impl Director {
         let source = source.ok_or_else(|| ControlError::Busy("the director starts".to_owned()))?;
         let config = Config::load(&source.file).map_err(told)?;
         self.configure(&config)?;
+        // By an answer it is known to hold.
+        self.keep_running();
         let late = needs_restart(&source.started, &config);
         let late =
             (!late.is_empty()).then(|| format!("changes of {} need a restart", late.join(", ")));

@@ -96,6 +96,14 @@ fn named<'a>(drops: impl Iterator<Item = (&'a str, u64)>) -> model::Drops {
 
 /// A service as it is configured.
 pub(super) fn configured(service: &Service) -> model::Service {
+    configured_with(service, service.configured())
+}
+
+/// The same with these of its real servers.
+pub(super) fn configured_with<'r>(
+    service: &Service,
+    reals: impl Iterator<Item = &'r Arc<Real>>,
+) -> model::Service {
     model::Service {
         id: translate::id(&service.key),
         scheduler: service.algorithm,
@@ -107,7 +115,7 @@ pub(super) fn configured(service: &Service) -> model::Service {
         cookies: service.handling.cookies,
         udp_repeats: service.handling.udp_repeats,
         helper: service.handling.helper,
-        reals: service.configured().map(|r| configured_real(r)).collect(),
+        reals: reals.map(|real| configured_real(real)).collect(),
     }
 }
 

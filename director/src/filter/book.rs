@@ -69,6 +69,10 @@ pub struct Book {
     on: [usize; List::ALL.len()],
     automatic: usize,
     changes: u64,
+    /// Networks that were listed or taken off since [`Book::begin_writing`].
+    revised: BTreeSet<Net>,
+    /// The same of before that, until it is written.
+    unwritten: BTreeSet<Net>,
 }
 
 impl Book {
@@ -82,7 +86,7 @@ impl Book {
         self.on[listing.list.place()] += 1;
         self.automatic += usize::from(listing.automatic);
         self.listings.insert(net, listing);
-        self.changes += 1;
+        self.note(net);
         old
     }
 
@@ -95,8 +99,13 @@ impl Book {
         self.v4 -= usize::from(net.is_v4());
         self.on[old.list.place()] -= 1;
         self.automatic -= usize::from(old.automatic);
-        self.changes += 1;
+        self.note(net);
         Some(old)
+    }
+
+    fn note(&mut self, net: Net) {
+        self.changes += 1;
+        self.revised.insert(net);
     }
 
     /// How a network is listed, if just that one is.
@@ -148,6 +157,21 @@ impl Book {
     /// How often it has been changed.
     pub const fn changes(&self) -> u64 {
         self.changes
+    }
+
+    /// The networks that were listed or taken off since all was written.
+    pub fn revised(&self) -> impl Iterator<Item = Net> {
+        self.unwritten.union(&self.revised).copied()
+    }
+
+    /// Says that all is being written, as it is now.
+    pub fn begin_writing(&mut self) {
+        self.unwritten.append(&mut self.revised);
+    }
+
+    /// Says that all is written, as it was then.
+    pub fn is_written(&mut self) {
+        self.unwritten.clear();
     }
 
     /// How many of IPv4, and how many of IPv6, are listed.
@@ -216,6 +240,30 @@ mod tests {
         assert_eq!(List::ALL.map(|list| book.on(list)), [1, 1, 1]);
         book.put(net("10.1.0.0/16"), listing(List::Deny, None));
         assert_eq!(List::ALL.map(|list| book.on(list)), [0, 2, 1]);
+    }
+
+    #[test]
+    fn what_is_revised_is_told_until_it_is_written() {
+        let mut book = Book::default();
+        let told = |book: &Book| book.revised().collect::<Vec<_>>();
+        let (a, b) = (net("10.0.0.0/8"), net("10.1.0.0/16"));
+        book.put(a, listing(List::Deny, None));
+        book.begin_writing();
+        book.put(b, listing(List::Deny, None));
+        assert_eq!(told(&book), [a, b]);
+        book.is_written();
+        assert_eq!(told(&book), [b]);
+        book.begin_writing();
+        book.remove(a);
+        // It could not be written.
+        book.begin_writing();
+        book.remove(b);
+        assert_eq!(told(&book), [a, b]);
+        book.is_written();
+        assert_eq!(told(&book), [b]);
+        book.begin_writing();
+        book.is_written();
+        assert_eq!(told(&book), []);
     }
 
     #[test]

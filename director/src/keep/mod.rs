@@ -9,6 +9,7 @@
 //!      templates      slabs of persistent services    | in the memory of the daemon: nothing is
 //!      names          slots of real servers          /  written twice, nothing is lost
 //!      running        what is in force, and what the file had said
+//!      since          what was answered since `running` was written
 //!      tally          counters, each second
 //!      about          versions and layouts; its being there makes the generation complete
 //! ```
@@ -23,6 +24,7 @@ mod names;
 mod place;
 mod room;
 mod running;
+mod since;
 mod tally;
 
 use std::fs::{self, File};
@@ -45,6 +47,7 @@ use about::Written;
 pub use error::KeepError;
 pub use place::remove;
 pub use running::{Bearer, Coined, Drained, Held, Offender, Running, Spread, Watched, Wishes};
+pub use since::{RealName, Since};
 pub use tally::{
     LevelTally, LimitTally, RealTally, ServiceTally, SharedBy, SharerTally, Tally, WorkerTally,
 };
@@ -56,6 +59,7 @@ const CONNECTIONS: &str = "connections";
 const TEMPLATES: &str = "templates";
 const NAMES: &str = "names";
 const RUNNING: &str = "running";
+const SINCE: &str = "since";
 const TALLY: &str = "tally";
 const ABOUT: &str = "about";
 
@@ -157,6 +161,14 @@ impl Keep {
         self.save(RUNNING, running)
     }
 
+    /// Writes down what has changed since then: since each that may be there in the end.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn save_since(&self, since: &[Since]) -> Result<(), KeepError> {
+        self.save(SINCE, since)
+    }
+
     /// Writes down what is counted.
     ///
     /// # Errors
@@ -175,7 +187,7 @@ impl Keep {
         Ok(())
     }
 
-    fn save<T: Serialize>(&self, name: &str, value: &T) -> Result<(), KeepError> {
+    fn save<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), KeepError> {
         let text =
             serde_json::to_vec(value).map_err(|error| self.own.failed(name)(error.into()))?;
         self.own.write(name, &text)
@@ -214,7 +226,7 @@ impl Former {
             names::Known::default()
         });
         Ok(Some(Self {
-            running: read(&from, RUNNING),
+            running: read_running(&from),
             tally: read(&from, TALLY),
             from,
             about,
@@ -243,6 +255,13 @@ impl Former {
     pub fn clock(&self) -> Clock {
         Clock::go_on(Duration::from_nanos(self.about.zero))
     }
+}
+
+/// What was in force in the end.
+fn read_running(from: &Generation) -> Option<Running> {
+    let running: Running = read(from, RUNNING)?;
+    let since = from.path(SINCE).exists().then(|| read(from, SINCE));
+    Some(running.with_any(since.flatten().unwrap_or_default()))
 }
 
 /// A file of a generation, read; what cannot be is told, and done without.

@@ -189,9 +189,9 @@ impl Generation {
         options.open(self.path(name)).map_err(self.failed(name))
     }
 
-    /// Replaces a file: whoever reads it sees the old contents or the new ones.
+    /// Replaces a file: whoever reads it sees the old contents or the new ones. Each is written by one at a time.
     pub(super) fn write(&self, name: &str, contents: &[u8]) -> Result<(), KeepError> {
-        let next = self.path("next");
+        let next = self.path(&format!("{name}.next"));
         let mut options = OpenOptions::new();
         let options = options.write(true).create(true).truncate(true).mode(0o600);
         let file = options.open(&next);

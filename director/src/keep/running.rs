@@ -185,6 +185,9 @@ pub struct Offender {
 /// The file `running`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Running {
+    /// Another one for each that is written.
+    #[serde(default)]
+    pub number: u64,
     /// What the file said when it was last read.
     pub file: Wishes,
     /// What holds.

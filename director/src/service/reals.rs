@@ -37,6 +37,14 @@ impl Reals {
         self.changes
     }
 
+    /// Those that were added since it was `old`, in that order; none where others were replaced or removed,
+    /// too.
+    pub fn added_since(&self, old: &Self) -> Option<impl Iterator<Item = &Arc<Real>>> {
+        let added = self.len().checked_sub(old.len())?;
+        let is_all = self.changes.checked_sub(old.changes) == Some(added as u64);
+        is_all.then(|| self.iter().take(added).rev())
+    }
+
     /// The one at `place`.
     #[inline]
     pub fn get(&self, place: usize) -> Option<&Arc<Real>> {
@@ -160,12 +168,15 @@ mod tests {
         ) {
             let mut reals = Reals::default();
             let mut list: Vec<Arc<Real>> = Vec::new();
+            // As it was when one was replaced or removed last, and those that were added since.
+            let (mut old, mut added) = (reals.clone(), Vec::new());
             for (step, number, weight) in steps {
                 let one = real(number, weight);
                 let place = list.iter().position(|known| known.endpoint == one.endpoint);
                 match (step, place) {
                     (0, None) => {
                         reals.add(Arc::clone(&one));
+                        added.push(Arc::clone(&one));
                         list.insert(0, one);
                     }
                     (0 | 1, Some(place)) => {
@@ -178,6 +189,18 @@ mod tests {
                         prop_assert!(Arc::ptr_eq(&gone.unwrap(), &list.remove(place)));
                     }
                     (_, None) => prop_assert!(reals.remove(one.endpoint).is_none()),
+                }
+                let found = reals.added_since(&old).map(|found| found.cloned().collect::<Vec<_>>());
+                match found {
+                    Some(found) => {
+                        let pairs = found.iter().zip(&added);
+                        prop_assert_eq!(found.len(), added.len());
+                        prop_assert!(pairs.into_iter().all(|(a, b)| Arc::ptr_eq(a, b)));
+                    }
+                    None => {
+                        prop_assert!(place.is_some(), "nothing was replaced or removed");
+                        (old, added) = (reals.clone(), Vec::new());
+                    }
                 }
             }
             prop_assert_eq!(reals.len(), list.len());

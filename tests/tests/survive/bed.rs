@@ -8,6 +8,7 @@ use adminapi::model::{
     Condition, ForwardingMethod, ListedView, NetworkQuery, Prefix, RealState, RealView, Scheduler,
 };
 use anyhow::{Context, Result, ensure};
+use director::keep::Running;
 use testbed::agent::Agent;
 use testbed::director::{Configuration, Director, by};
 use testbed::haven::Haven;
@@ -158,6 +159,16 @@ impl Bench {
         let network: Prefix = host.parse()?;
         let mut bans = page.listings.into_iter().filter(|listed| listed.automatic);
         Ok(bans.find(|listed| listed.network == network))
+    }
+
+    /// What is written down for the next director of what is in force.
+    pub(super) fn running_kept(&self) -> Result<Running> {
+        let read = |name| Ok(fs::read(self.haven.kept(name)?)?);
+        // In this order: when all is written anew meanwhile, what goes on from there is in it.
+        let (running, since): (_, Result<_>) = (read("running")?, read("since"));
+        let running: Running = serde_json::from_slice(&running)?;
+        let since = since.map(|since| serde_json::from_slice(&since));
+        Ok(running.with_any(since.unwrap_or_else(|_| Ok(Vec::new()))?))
     }
 
     /// Waits until `word` is written down for the next director.

@@ -69,7 +69,6 @@ fn a_drain_goes_on_where_changes_are_kept() -> Result<()> {
     let api = bench.director.api();
     api.change_real(FAMILY.http_service(), guest.at, RealPatch::drain(600))?;
     let before = guest.drain(&bench)?;
-    bench.wait_kept("\"seconds\":600")?;
     for signal in [Signal::Term, Signal::Kill] {
         bench.restart(signal)?;
         guest.stays_alone(&bench)?;

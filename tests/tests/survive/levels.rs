@@ -4,7 +4,7 @@ use std::fs;
 
 use adminapi::model::{Defense, ForwardingMethod, ServiceId};
 use anyhow::{Context, Result, ensure};
-use director::keep::{Running, Tally};
+use director::keep::Tally;
 use testbed::accounts::assert_accounts;
 use testbed::director::Configuration;
 use testbed::generator::{Flows, Generator};
@@ -83,7 +83,6 @@ fn assert_goes_on(bench: &Bench, before: &Defense, calm: u32) -> Result<()> {
 
 fn restart_at(bench: &mut Bench, level: u8) -> Result<Defense> {
     bench.director.api().set_level(None, level)?;
-    bench.wait_kept(&format!("{{\"service\":null,\"level\":{level},"))?;
     bench.restart(Signal::Kill)?;
     bench.director.api().defense(None)
 }
@@ -131,8 +130,7 @@ fn a_level_that_came_by_itself_goes_on_and_goes_by_itself() -> Result<()> {
 
 /// The levels that are kept of the whole director and of a service.
 fn levels_kept(bench: &Bench, scopes: [Option<ServiceId>; 2]) -> Result<[u8; 2]> {
-    let kept = fs::read_to_string(bench.haven.kept("running")?)?;
-    let running: Running = serde_json::from_str(&kept)?;
+    let running = bench.running_kept()?;
     let level = |scope| {
         let mut levels = running.levels.iter();
         let held = levels.find(|held| held.service == scope);
@@ -141,7 +139,7 @@ fn levels_kept(bench: &Bench, scopes: [Option<ServiceId>; 2]) -> Result<[u8; 2]>
     Ok(scopes.map(level))
 }
 
-/// However soon after that the director is killed, which writes down ten times a second what else changes.
+/// However soon after that the director is killed, which writes down ten times a second what is in force.
 #[test]
 fn a_level_that_was_set_goes_on_from_the_answer_on() -> Result<()> {
     if !require::machine() {

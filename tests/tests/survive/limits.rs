@@ -232,7 +232,6 @@ fn the_limit_of_a_region_is_the_same_when_others_have_gone() -> Result<()> {
     let mut rules = api.call(async |api| api.filter().await)?.rules;
     rules.regions.retain(|region| region.name == "near");
     api.put_filter(&rules)?;
-    bench.wait_kept("\"regions\":{\"near\":1}")?;
     bench.restart(Signal::Kill)?;
     assert_used_up(&bench, &mut stranger, since)?;
     assert_accounts(&bench.director);

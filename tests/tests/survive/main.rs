@@ -1,6 +1,7 @@
 //! A director that is killed, or stopped, and started again: what was connected goes on, and what
 //! was known is known again.
 
+mod answered;
 mod bed;
 mod connections;
 mod crowd;

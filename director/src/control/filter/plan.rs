@@ -168,6 +168,21 @@ impl Filters {
         self.standing(|listing| listing.automatic)
     }
 
+    /// What of both was listed lately.
+    pub(in crate::control) fn revised(&self) -> (Vec<StandingListing>, Vec<StandingListing>) {
+        let there = |net| Some((net, self.book.get(net)?));
+        let there = self.book.revised().filter_map(there);
+        let there = there.filter(|(_, listing)| !listing.configured);
+        let (banned, listed): (Vec<_>, Vec<_>) = there.partition(|(_, listing)| listing.automatic);
+        let written = |listings: Vec<(Net, &Listing)>| {
+            let listings = listings.into_iter();
+            listings
+                .map(|(net, listing)| standing(net, listing))
+                .collect()
+        };
+        (written(listed), written(banned))
+    }
+
     fn standing(&self, is_wanted: impl Fn(&Listing) -> bool) -> Vec<StandingListing> {
         let all = self.book.behind(None);
         let wanted = all.filter(|(_, listing)| is_wanted(listing));

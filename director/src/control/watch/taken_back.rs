@@ -13,8 +13,6 @@ use crate::time::Tick;
 pub(super) struct Former {
     /// How those stood that the change has set, or whose service it may have removed.
     controllers: FxHashMap<Option<ServiceKey>, Controller>,
-    /// Whether the user has set any.
-    is_set: bool,
 }
 
 impl Watch {
@@ -37,7 +35,6 @@ impl Watch {
         };
         let before = former.controllers.entry(service);
         before.or_insert_with(|| watched.controller.clone());
-        former.is_set = true;
         watched.controller.set(level, now)
     }
 
@@ -54,9 +51,9 @@ impl Watch {
         });
     }
 
-    /// Says that nothing is taken back of what was changed so far. Whether a level was set.
-    pub(in crate::control) fn confirm(&mut self) -> bool {
-        std::mem::take(&mut self.former).is_set
+    /// Says that nothing is taken back of what was changed so far.
+    pub(in crate::control) fn confirm(&mut self) {
+        self.former = Former::default();
     }
 
     /// Has all controllers as they were before the change.
