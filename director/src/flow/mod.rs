@@ -23,6 +23,7 @@ pub(crate) mod floor;
 mod gauge;
 mod index;
 mod kept;
+mod leaving;
 mod place;
 mod plan;
 mod refused;

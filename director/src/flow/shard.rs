@@ -1,4 +1,4 @@
-//! One shard of the table, locked: find, insert, promote, expire and evict.
+//! One shard of the table, locked: find, insert, promote and evict.
 
 use parking_lot::MutexGuard;
 
@@ -7,20 +7,16 @@ use super::elsewhere::Elsewhere;
 use super::entry::{Class, Entry};
 use super::gauge::Gauge;
 use super::index::{Index, Slot};
-use super::place::{Keyed, Place, reduce};
+use super::place::{Keyed, Place};
 use super::refused::{Departed, Refused};
 use super::slab::{Pool, Slab};
-use super::victim::{Random, expiry, victim, worth};
+use super::victim::{Random, victim, worth};
 use super::wheel::Wheel;
-use crate::service::Phase;
 use crate::time::Tick;
-
-/// Most entries that are dropped under one lock before their time.
-const MOST_THINNED: u32 = 256;
 
 /// An entry of a locked shard: good until the shard is unlocked or the entry leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Handle(u32);
+pub struct Handle(pub(super) u32);
 
 /// What the lock of a shard guards.
 pub(super) struct State {
@@ -176,105 +172,6 @@ impl<'a> Shard<'a> {
         self.detach(handle.0)
     }
 
-    /// Takes those out of up to `count` places from number `from` on that are `doomed`, and tells
-    /// `departed`. Returns the number to go on at; none at the end.
-    pub(super) fn sweep(
-        &mut self,
-        from: u32,
-        count: u32,
-        doomed: &impl Fn(&Entry) -> bool,
-        departed: &mut impl FnMut(&Entry),
-    ) -> Option<u32> {
-        let (places, end) = self.state.slab.stretch(from, count)?;
-        let first = end - places.len() as u32;
-        let found: Vec<_> = (first..)
-            .zip(places)
-            .filter(|(_, entry)| !entry.is_free() && doomed(entry))
-            .map(|(at, _)| Handle(at))
-            .collect();
-        for handle in found {
-            departed(&self.remove(handle));
-        }
-        Some(end)
-    }
-
-    /// Takes out what is dead at `now`. At most `budget` entries and seconds are looked at;
-    /// returns whether there is more to do.
-    pub fn expire(
-        &mut self,
-        now: Tick,
-        budget: u32,
-        departed: &mut impl FnMut(&Entry, Departed),
-    ) -> bool {
-        self.expire_unless(now, budget, &mut |_| None, departed)
-    }
-
-    /// The same, but for those to which `stays` gives more time.
-    pub fn expire_unless(
-        &mut self,
-        now: Tick,
-        mut budget: u32,
-        stays: &mut impl FnMut(&Entry) -> Option<Tick>,
-        departed: &mut impl FnMut(&Entry, Departed),
-    ) -> bool {
-        loop {
-            let State { slab, wheel, .. } = &mut *self.state;
-            let Some(at) = wheel.next_dead(slab.entries_mut(), now, &mut budget) else {
-                return self.state.wheel.is_pending(now);
-            };
-            let seen = expiry(self.elsewhere, &slab[at]);
-            let seen = (seen > now).then_some(seen);
-            if let Some(later) = seen.or_else(|| stays(&slab[at])) {
-                wheel.touch(slab.entries_mut(), at, later);
-                continue;
-            }
-            let dead = self.remove(Handle(at));
-            departed(&dead, Departed::Expired);
-        }
-    }
-
-    /// Empties one in `one_in` places of the half-open pool, at most 256, picked by
-    /// lot. What both ends have agreed on stays.
-    pub fn thin(&mut self, one_in: u32, departed: &mut impl FnMut(&Entry, Departed)) {
-        let State { slab, random, .. } = &mut *self.state;
-        let used = slab.used(Pool::HalfOpen);
-        // What is left over of a share is a chance.
-        let places = (used + random.next() % one_in) / one_in;
-        for _ in 0..places.min(MOST_THINNED) {
-            let State { slab, random, .. } = &mut *self.state;
-            let place = reduce(random.next(), used);
-            let Some(at) = slab.live(Pool::HalfOpen, place) else {
-                continue;
-            };
-            if slab[at].tracked.phase() == Phase::HalfOpen {
-                self.evict(at, departed);
-            }
-        }
-    }
-
-    /// Gives connections of `pool` another time to die at: those in `count` places from number
-    /// `from` on for which `when` says one. Returns where to go on.
-    pub(super) fn retime(
-        &mut self,
-        pool: Pool,
-        from: u32,
-        count: u32,
-        when: &impl Fn(&Entry) -> Option<Tick>,
-    ) -> Option<u32> {
-        let used = self.state.slab.used(pool);
-        let end = from.saturating_add(count).min(used);
-        for place in from..end {
-            let slab = &self.state.slab;
-            let Some(at) = slab.live(pool, place) else {
-                continue;
-            };
-            if let Some(expires) = when(&slab[at]) {
-                self.touch(Handle(at), expires);
-            }
-        }
-        (end < used).then_some(end)
-    }
-
     /// Refuses what the table has already.
     fn check_unknown(
         &self,
@@ -411,7 +308,7 @@ impl<'a> Shard<'a> {
         }
     }
 
-    fn evict(&mut self, victim: u32, departed: &mut impl FnMut(&Entry, Departed)) {
+    pub(super) fn evict(&mut self, victim: u32, departed: &mut impl FnMut(&Entry, Departed)) {
         let dead = self.remove(Handle(victim));
         departed(&dead, Departed::Evicted);
     }
