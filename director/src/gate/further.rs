@@ -5,8 +5,9 @@
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::attachment::Attachment;
 use super::program::{self, Instance};
-use super::{Attachment, Gate, GateError, XdpMode};
+use super::{Gate, GateError, XdpMode};
 use crate::bpf_link;
 
 impl Attachment {

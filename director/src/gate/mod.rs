@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod answers;
+mod attachment;
 mod bearer;
 mod carried;
 mod cookies;
@@ -50,21 +51,20 @@ pub use sights::Sights;
 pub use trial::{Trial, Verdict};
 
 use std::ops::RangeInclusive;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::panic::resume_unwind;
-use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::thread;
 
 use crate::cookie::{Resets, Roll};
 use crate::door::Door;
 use crate::wire::{Addr, Mac};
+use attachment::Attachment;
 use carried::Elsewhere;
 use flows::{FlowMaps, Flows};
 use maps::Maps;
 use program::Instance;
 use roll::RollPlan;
-use succession::Successor;
 
 #[allow(missing_docs, unreachable_pub, unused_imports, clippy::all)]
 mod skel {
@@ -101,62 +101,6 @@ pub struct Room {
     pub flows: u32,
     /// Connections on the roll.
     pub connections: usize,
-}
-
-/// The gate on one interface.
-#[derive(Debug)]
-struct Attachment {
-    interface: Interface,
-    mode: XdpMode,
-    /// What holds it there; not yet, while another director's program is there.
-    link: OnceLock<OwnedFd>,
-    successor: Option<Successor>,
-    /// Receive queues that it is on, the first ones.
-    covered: AtomicU32,
-}
-
-impl Attachment {
-    /// Attaches an instance; where `pins` hold another director's, it waits.
-    fn make(
-        instance: Instance<'_>,
-        interface: &Interface,
-        wanted: Option<XdpMode>,
-        maps: &Maps,
-        pins: Option<&Pins>,
-    ) -> Result<Self, GateError> {
-        let successor =
-            pins.and_then(|pins| Successor::load(instance, interface, wanted, maps, pins));
-        let (mode, link, successor) = match successor.transpose()? {
-            Some((mode, successor)) => (mode, OnceLock::new(), Some(successor)),
-            None => {
-                let (mode, link) = program::attach(instance, interface, wanted, maps)?;
-                (mode, link.into(), None)
-            }
-        };
-        Ok(Self {
-            interface: interface.clone(),
-            mode,
-            link,
-            successor,
-            covered: AtomicU32::new(interface.queues.receive),
-        })
-    }
-
-    fn take_over(&self, pins: &Pins) -> Result<(), GateError> {
-        let Some(successor) = &self.successor else {
-            return Ok(());
-        };
-        if let Some(link) = successor.take_over(&self.interface, self.mode, pins)? {
-            // It is taken over once.
-            let _ = self.link.set(link);
-        }
-        Ok(())
-    }
-
-    fn link(&self) -> Option<BorrowedFd<'_>> {
-        let former = || self.successor.as_ref().map(Successor::former);
-        self.link.get().map(AsFd::as_fd).or_else(former)
-    }
 }
 
 /// Does the same for all, each in a thread of its own: the kernel takes a tenth of a second to check an
