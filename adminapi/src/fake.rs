@@ -507,6 +507,7 @@ impl Control for Fake {
                 repeats: false,
                 service: known.then_some(service),
                 connection: None,
+                becomes: None,
                 left_behind: None,
                 template: None,
                 one_packet: false,

@@ -148,6 +148,10 @@ pub struct Explanation {
     /// The connection that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
+    /// The state of that connection after it, if both are of TCP, and its numbers are those that its sender
+    /// would give it next. With others it may be dropped, or change nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub becomes: Option<String>,
     /// The connection of the same ends that it leaves behind: one that is over, where its SYN or INIT
     /// opens the next one, or one whose real server cannot get it any more. Packets that open nothing
     /// belong to that one until then.

@@ -17,9 +17,12 @@ use crate::flow::{Direction, Entry, Place, Shard, Tracked};
 use crate::neighbour::Hop;
 use crate::pool::Pool;
 use crate::service::{Newcomer, Real, Service, ServiceKey};
+use crate::tcp;
 use crate::time::Tick;
-use crate::wire::{Protocol, Transport, Tuple, tcp};
+use crate::wire::tcp::header;
+use crate::wire::{Protocol, Transport, Tuple};
 
+mod becoming;
 mod probe;
 
 pub use probe::Probe;
@@ -33,6 +36,8 @@ pub struct Explanation {
     pub service: Option<ServiceKey>,
     /// The connection that it belongs to.
     pub connection: Option<Entry>,
+    /// The state of that after it, if it is one of TCP.
+    pub becomes: Option<tcp::State>,
     /// The one of its ends that it leaves behind.
     pub left: Option<Entry>,
     /// What the service remembers of the client.
@@ -63,6 +68,7 @@ impl Shared {
             pool: Arc::clone(bystander.pool()),
             service: None,
             connection: None,
+            becomes: None,
             left: None,
             template: None,
             one_packet: false,
@@ -379,10 +385,12 @@ impl<'s> View<'s> {
         }
         found.belongs_to(entry, real);
         found.hop = hop.map_err(|refusal| refusal.of_real(real))?;
-        match waits {
-            true => Err(Refusal::from(Cause::NotYetOpen).of_real(real)),
-            false => Ok(true),
-        }
+        let becomes = match waits {
+            true => Err(Cause::NotYetOpen),
+            false => self.becomes(frame, packet, way, entry, real),
+        };
+        found.becomes = becomes.map_err(|cause| Refusal::from(cause).of_real(real))?;
+        Ok(true)
     }
 }
 
@@ -416,7 +424,7 @@ fn is_opening(entry: &Entry) -> bool {
 
 /// Refuses TCP flags that nobody sends together, as the gate does before anything is known of a segment.
 fn sensible(frame: &[u8], packet: &Transport) -> Result<(), Cause> {
-    let header = tcp::header(packet.layout.segment(frame));
+    let header = header(packet.layout.segment(frame));
     let is_nonsense = header.is_some_and(|header| header.flags().is_nonsense());
     match packet.tuple.protocol == Protocol::Tcp && is_nonsense {
         true => Err(Cause::TcpFlags),

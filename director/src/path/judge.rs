@@ -92,7 +92,7 @@ impl View<'_> {
     }
 
     #[inline]
-    fn judge_tcp(
+    pub(super) fn judge_tcp(
         &self,
         tracking: &mut tcp::Tracking,
         segment: &Segment,

@@ -186,6 +186,21 @@ impl Tracking {
         }
     }
 
+    /// `segment`, with the numbers that the end that sends in `direction` would give it next, as far as
+    /// is known. Of an end that is not heard it acknowledges no more than before.
+    pub fn timely(&self, direction: Direction, segment: Segment) -> Segment {
+        let (sender, receiver) = self.load(direction);
+        let is_syn = segment.flags.has(Flags::SYN);
+        Segment {
+            seq: sender.end.wrapping_sub(is_syn.into()),
+            ack: match direction == Direction::Reply || self.has(ANSWERED) {
+                true => receiver.end,
+                false => sender.max_ack,
+            },
+            ..segment
+        }
+    }
+
     /// Whether both ends are known to talk to each other: both have said so, or, when one is not
     /// heard, what the other has said says so. Until then a connection is on probation.
     #[inline]

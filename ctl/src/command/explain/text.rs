@@ -77,7 +77,12 @@ fn listed(listed: &ListedView) -> String {
 fn connection(found: &Explanation) -> Option<String> {
     let known = |connection: &Connection| {
         let (state, expires) = (&connection.state, connection.expires);
-        format!("{state}, expires in {expires} s")
+        let becomes = found.becomes.as_ref();
+        let becomes = becomes.map_or_else(String::new, |to| match to == state {
+            true => "; it stays so".to_owned(),
+            false => format!("; by this packet {to}, if its numbers fit"),
+        });
+        format!("{state}, expires in {expires} s{becomes}")
     };
     let left = |left: &Connection| {
         let (state, real, expires) = (&left.state, left.real, left.expires);

@@ -48,6 +48,7 @@ impl Director {
             place: self.place_of(tuple.src.addr),
             service: found.service.as_ref().map(translate::id),
             connection: found.connection.as_ref().and_then(listed),
+            becomes: found.becomes.map(|state| state.name().to_owned()),
             left_behind: found.left.as_ref().and_then(listed),
             template: found.template.as_ref().and_then(template),
             one_packet: found.one_packet,

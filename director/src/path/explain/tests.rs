@@ -83,9 +83,28 @@ fn scene(protocol: Protocol, tracked: Tracked) -> (Shared, Endpoint) {
     (shared, first)
 }
 
+/// One that has come to this state after a handshake, unless that is its first one.
 fn in_state(state: State) -> Tracked {
-    let mut tracking = Tracking::default();
-    tracking.state = state;
+    let said = |flags, seq, ack| Segment {
+        flags: Flags(flags),
+        seq,
+        ack,
+        window: u16::MAX,
+        ..Segment::default()
+    };
+    let mut tracking = Tracking::opening(&said(Flags::SYN, 7000, 0));
+    if state != State::SynRecv {
+        let answer = said(Flags::SYN | Flags::ACK, 9000, 7001);
+        let last = said(Flags::ACK, 7001, 9001);
+        for (way, said) in [(Direction::Reply, answer), (Direction::Original, last)] {
+            let judged = tracking.judge(way, &said, tcp::PEACE.two_way);
+            assert!(
+                matches!(judged, tcp::Judgement::Accept { .. }),
+                "{judged:?}"
+            );
+        }
+        tracking.state = state;
+    }
     Tracked::Tcp(tracking)
 }
 
@@ -194,5 +213,6 @@ fn a_real_server_that_went_with_its_service_is_told_from_one_that_was_removed() 
     assert_eq!(refused(pool), Some(Cause::RealRemoved.into()));
 }
 
+mod becoming;
 mod flags;
 mod opening;

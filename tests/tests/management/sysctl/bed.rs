@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use adminapi::model::{Connection, Explanation, Protocol, RealPatch, Scheduler, ServiceId};
+use adminapi::model::{
+    Connection, ExplainQuery, Explanation, Protocol, RealPatch, Scheduler, ServiceId, TcpFlags,
+};
 use anyhow::{Context, Result, ensure};
 use testbed::director::Director;
 use testbed::packet::{Mac, Segment, ethernet, flag, tcp};
@@ -92,6 +94,21 @@ impl Bench {
     pub(crate) fn explain(&self, client: SocketAddr) -> Result<Explanation> {
         let api = self.scene.director.api();
         api.explain(Protocol::Tcp, client, HTTP.http())
+    }
+
+    /// The state that the connection of `client` would have after a segment of his.
+    pub(crate) fn foresees(&self, client: SocketAddr, flags: u8) -> Result<Option<String>> {
+        let query = ExplainQuery {
+            protocol: Protocol::Tcp,
+            from: client,
+            to: HTTP.http(),
+            interface: None,
+            call_id: None,
+            flags: Some(TcpFlags(flags)),
+        };
+        let api = self.scene.director.api();
+        let told = api.call(async |client| client.explain(&query).await)?;
+        Ok(told.becomes)
     }
 
     pub(crate) fn connection(&self, client: SocketAddr) -> Result<Connection> {

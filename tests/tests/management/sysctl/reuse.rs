@@ -30,6 +30,10 @@ fn conn_reuse_mode_says_where_a_port_goes_that_comes_again() -> Result<()> {
         let client = nobody(port);
         let theirs = bench.open(client, 1000)?;
         let before = bench.reaches(client, "ESTABLISHED")?.real;
+        let told = bench.foresees(client, SYN)?;
+        assert_eq!(told.as_deref(), Some("ESTABLISHED"));
+        let told = bench.foresees(client, RST | ACK)?;
+        assert_eq!(told.as_deref(), Some("CLOSE"));
         bench.segment(client, RST | ACK, 1001, theirs)?;
         bench.reaches(client, "CLOSE")?;
         if drained {

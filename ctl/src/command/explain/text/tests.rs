@@ -29,6 +29,7 @@ fn an_explanation_reads_like_this() {
         }),
         service: Some(ServiceId::at(query.protocol, query.to)),
         connection: None,
+        becomes: None,
         left_behind: None,
         template: None,
         one_packet: false,
@@ -167,6 +168,24 @@ next hop     02:00:00:00:00:01 on eth1, MTU 1500
         text(&query, &found)
             .contains("connection   none: it opens a data connection that FTP has announced\n")
     );
+    let known = Connection {
+        template: false,
+        state: "ESTABLISHED".to_owned(),
+        ..found.template.clone().unwrap()
+    };
+    for (becomes, want) in [
+        (None, ""),
+        (Some("ESTABLISHED"), "; it stays so"),
+        (Some("CLOSE"), "; by this packet CLOSE, if its numbers fit"),
+    ] {
+        let found = Explanation {
+            connection: Some(known.clone()),
+            becomes: becomes.map(str::to_owned),
+            ..found.clone()
+        };
+        let line = format!("connection   ESTABLISHED, expires in 300 s{want}\n");
+        assert!(text(&query, &found).contains(&line), "{line}");
+    }
     (found.expected, found.left_behind) = (
         false,
         Some(Connection {
