@@ -5,12 +5,13 @@ use std::io::Write;
 use adminapi::model::{Change, ListingQuery, Order, ServiceId, ServiceRow, Side};
 use adminapi::order;
 
+use super::called::{on_daemon, on_real, on_service};
 use super::failure::Failure;
 use super::hindsight::{Came, Sight, was_there};
 use super::listing::{list, write_rows};
 use super::names::Names;
 use super::pointed::About;
-use super::request::{EXISTS, NO_SERVICE, Request};
+use super::request::Request;
 use super::save::{self, Extent};
 use super::spelling::{Certain, Spelling};
 use crate::director::DirectorError::{BadValues, Refused};
@@ -155,43 +156,6 @@ async fn check_thresholds<E: Edit>(change: &Change, edited: &E) -> Result<(), Fa
     };
     let there = Failure::operation("Numerical result out of range");
     Err(refusal(id, [there, on_real(DirectorError::NoService)], edited).await?)
-}
-
-/// What a failed operation on a synchronisation daemon is called.
-pub(super) fn on_daemon(error: DirectorError) -> Failure {
-    match error {
-        DirectorError::Exists => Failure::operation("Daemon has already run"),
-        DirectorError::NoDaemon => Failure::operation("No daemon is running"),
-        DirectorError::NoInterface(_) => Failure::operation("No such device"),
-        other => Failure::Director(other),
-    }
-}
-
-/// What a failed operation on a service is called.
-pub(super) fn on_service(error: DirectorError) -> Failure {
-    match error {
-        DirectorError::Exists => Failure::operation(EXISTS),
-        DirectorError::NoService => Failure::operation(NO_SERVICE),
-        other => Failure::Director(other),
-    }
-}
-
-/// What a failed listing of one service is called.
-pub(super) fn on_listed(error: DirectorError) -> Failure {
-    match error {
-        DirectorError::NoService => Failure::NotListed,
-        other => on_service(other),
-    }
-}
-
-/// What a failed operation on a real server is called.
-fn on_real(error: DirectorError) -> Failure {
-    match error {
-        DirectorError::Exists => Failure::operation("Destination already exists"),
-        DirectorError::NoService => Failure::operation("Service not defined"),
-        DirectorError::NoReal => Failure::operation("No such destination"),
-        other => Failure::Director(other),
-    }
 }
 
 /// What `-S` writes. Only all of it has more than a listing shows, and is of one moment.

@@ -3,7 +3,8 @@
 use adminapi::model::{Engine, Helper, Scheduler, SyncRole, TunnelType};
 use adminapi::table::flags;
 
-use super::parse::{Context, Dialect};
+use super::parse::Context;
+use super::switches::Dialect;
 
 const USAGE: &str = "\
 Usage:

@@ -5,7 +5,7 @@ use std::io::Write;
 use adminapi::model::{Numbers, ServiceRow, ViewsQuery};
 use adminapi::table::{self, Style, TableQuery};
 
-use super::execute::{on_daemon, on_listed, on_service};
+use super::called::{on_daemon, on_listed, on_service};
 use super::failure::Failure;
 use super::indent::Indented;
 use super::names::Names;

@@ -7,6 +7,7 @@
 //! ```
 
 mod address;
+mod called;
 mod check;
 mod difference;
 mod draft;
@@ -49,7 +50,8 @@ pub(crate) use address::parse as read_address;
 #[cfg(test)]
 pub(crate) use names::Names;
 pub(crate) use names::SystemNames;
-pub(crate) use parse::{Context, Dialect};
+pub(crate) use parse::Context;
+pub(crate) use switches::Dialect;
 
 /// An option, for those who tell of the grammar.
 #[derive(Clone, Debug)]

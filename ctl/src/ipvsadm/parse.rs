@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::grammar::{Command, Method, Opt, OptSet, Own, TunnelType};
 use super::names::Names;
 use super::popt::{Given, Reader};
-use super::switches::{Means, OWN_SWITCHES, SAVED_SWITCHES, SWITCHES, Switch, Whereabouts};
+use super::switches::{Dialect, Means, Switch, Whereabouts};
 use super::value;
 use crate::director::Setting;
 
@@ -21,32 +21,6 @@ const WATCH_INTERVAL: u64 = 2;
 
 /// The interface of a synchronisation daemon that names none.
 const SYNC_INTERFACE: &str = "eth0";
-
-/// As whom the program answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    /// `bulwark`: ipvsadm's options and a few of its own.
-    Bulwark,
-    /// `ipvsadm`: that and nothing else.
-    Ipvsadm,
-}
-
-impl Dialect {
-    const fn switches(self) -> &'static [&'static [Switch]] {
-        match self {
-            Self::Bulwark => &[SWITCHES, OWN_SWITCHES],
-            Self::Ipvsadm => &[SWITCHES],
-        }
-    }
-
-    /// Those that a line of `-R` may have.
-    const fn restored(self) -> &'static [&'static [Switch]] {
-        match self {
-            Self::Bulwark => self.switches(),
-            Self::Ipvsadm => &[SWITCHES, SAVED_SWITCHES],
-        }
-    }
-}
 
 /// What a line is read with.
 #[derive(Clone, Copy)]

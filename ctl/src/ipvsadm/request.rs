@@ -13,8 +13,9 @@ use adminapi::table::{Columns, flags};
 use super::check;
 use super::failure::Failure;
 use super::grammar::{Command, Method, Opt, OptSet, Own, TunnelType};
-use super::parse::{Dialect, Line, Selector};
+use super::parse::{Line, Selector};
 use super::save::Extent;
+use super::switches::Dialect;
 use crate::director::Setting;
 
 /// What one line asks for.

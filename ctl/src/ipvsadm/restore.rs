@@ -9,9 +9,10 @@ use super::difference::difference;
 use super::draft::Draft;
 use super::failure::Failure;
 use super::grammar::{Command, Own};
-use super::parse::{Context, Dialect, Line, parse_restored};
+use super::parse::{Context, Line, parse_restored};
 use super::pointed::About;
 use super::request::Request;
+use super::switches::Dialect;
 use super::{Streams, check, execute, inform, report, request};
 use crate::director::Director;
 

@@ -5,6 +5,33 @@ use adminapi::model::Protocol;
 use super::grammar::Opt::*;
 use super::grammar::{Command, Method, Opt, Own};
 
+/// As whom the program answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// `bulwark`: ipvsadm's options and a few of its own.
+    Bulwark,
+    /// `ipvsadm`: that and nothing else.
+    Ipvsadm,
+}
+
+impl Dialect {
+    /// Those that a line may have.
+    pub(super) const fn switches(self) -> &'static [&'static [Switch]] {
+        match self {
+            Self::Bulwark => &[SWITCHES, OWN_SWITCHES],
+            Self::Ipvsadm => &[SWITCHES],
+        }
+    }
+
+    /// Those that a line of `-R` may have.
+    pub(super) const fn restored(self) -> &'static [&'static [Switch]] {
+        match self {
+            Self::Bulwark => self.switches(),
+            Self::Ipvsadm => &[SWITCHES, SAVED_SWITCHES],
+        }
+    }
+}
+
 /// What a switch stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Means {

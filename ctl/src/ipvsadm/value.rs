@@ -8,7 +8,7 @@ use adminapi::model::{BadHelper, Helper, Persistence};
 use super::failure::Failure;
 use super::grammar::TunnelType;
 use super::inet::loose_ipv4;
-use super::parse::Dialect;
+use super::switches::Dialect;
 
 /// Seconds in 31 days, the longest timeout.
 pub(crate) const MAX_TIMEOUT: i64 = 31 * 24 * 60 * 60;
