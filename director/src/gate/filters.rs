@@ -17,9 +17,6 @@ use crate::wire::{Net, Tuple};
 /// Size of `struct listing`.
 const LISTING_BYTES: usize = 24;
 
-/// Where in `struct filter` the number of limits is.
-pub(super) const LIMITS_AT: usize = 16;
-
 /// What the gate filters.
 #[derive(Debug)]
 pub struct Filters {

@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 
 use super::GateError;
 use super::carried::Carried;
-use super::filters::LIMITS_AT;
 use super::map::{sum_percpu, zero_percpu};
 use super::skel::{GateSkel, OpenGateSkel};
 use crate::filter::{Accused, Limit, MAX_LIMITS, MOST_ACCUSED, Per, Rules};
@@ -26,6 +25,9 @@ pub(super) const LIMIT_MAPS: [&str; 3] = [BUCKETS, LIMITS, FILTERS];
 
 /// Of those, the ones that it reads: which limits there were.
 pub(super) const READ_MAPS: [&str; 2] = [LIMITS, FILTERS];
+
+/// Where in `struct filter` the number of limits is.
+const LIMITS_AT: usize = 16;
 
 /// The limits that the gate holds.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapHandle, OpenMapMut, OpenObject};
 
 use super::carried::Carried;
+use super::limits::READ_MAPS;
 use super::map::name_of;
 use super::maps::Maps;
 use super::roll::RollPlan;
@@ -107,8 +108,8 @@ fn carry(carried: &Carried, open: &mut OpenGateSkel<'_>) -> libbpf_rs::Result<()
     });
     for mut own in open.open_object_mut().maps_mut() {
         let name = name_of(own.name()).unwrap_or_default();
-        let is_flows = flows::ARRAYS.contains(&name);
-        if is_flows && !same_flows || !carried.shares(name) {
+        let is_strange = flows::ARRAYS.contains(&name) && !same_flows;
+        if is_strange || READ_MAPS.contains(&name) || !carried.shares(name) {
             continue;
         }
         if let Some(map) = maps.iter().find(|map| fits(map, &own)) {
