@@ -15,7 +15,7 @@ use testbed::scene::{Family, Scene};
 use testbed::traffic::HttpConnection;
 use testbed::wait;
 
-use crate::filters::bed::{PATIENCE, SHORT, send_syns};
+use crate::filters::bed::{PATIENCE, send_syns};
 
 fn limit(per: LimitPer, rate: u32, burst: u32) -> RateLimit {
     RateLimit {
@@ -121,7 +121,7 @@ fn limits_hold_for_each_source_and_each_service() -> Result<()> {
             let most = u64::from(SENT) - u64::from(BURST);
             // A token a second may have come while they were sent.
             let least = || most.saturating_sub(started.elapsed().as_secs() + 1);
-            wait::until("the limit to hold", SHORT, || {
+            wait::until("the limit to hold", PATIENCE, || {
                 let now = api.dropped(reason)? - before;
                 ensure!((least()..=most).contains(&now), "{now} of {most}");
                 Ok(())
