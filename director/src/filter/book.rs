@@ -69,7 +69,8 @@ pub struct Book {
     on: [usize; List::ALL.len()],
     automatic: usize,
     changes: u64,
-    /// Networks that were listed or taken off since [`Book::begin_writing`].
+    /// Networks that were listed or taken off since [`Book::begin_writing`]; not those of the configuration,
+    /// which may be a million and are not written.
     revised: BTreeSet<Net>,
     /// The same of before that, until it is written.
     unwritten: BTreeSet<Net>,
@@ -85,8 +86,8 @@ impl Book {
         self.v4 += usize::from(net.is_v4());
         self.on[listing.list.place()] += 1;
         self.automatic += usize::from(listing.automatic);
+        self.note(net, &listing);
         self.listings.insert(net, listing);
-        self.note(net);
         old
     }
 
@@ -99,13 +100,15 @@ impl Book {
         self.v4 -= usize::from(net.is_v4());
         self.on[old.list.place()] -= 1;
         self.automatic -= usize::from(old.automatic);
-        self.note(net);
+        self.note(net, &old);
         Some(old)
     }
 
-    fn note(&mut self, net: Net) {
+    fn note(&mut self, net: Net, listing: &Listing) {
         self.changes += 1;
-        self.revised.insert(net);
+        if !listing.configured {
+            self.revised.insert(net);
+        }
     }
 
     /// How a network is listed, if just that one is.
@@ -264,6 +267,26 @@ mod tests {
         book.begin_writing();
         book.is_written();
         assert_eq!(told(&book), []);
+    }
+
+    #[test]
+    fn what_is_configured_is_revised_only_where_it_replaces_what_is_not() {
+        let mut book = Book::default();
+        let configured = || Listing {
+            configured: true,
+            ..listing(List::Deny, None)
+        };
+        let (a, b) = (net("10.0.0.0/8"), net("10.1.0.0/16"));
+        book.put(a, configured());
+        book.put(a, configured());
+        book.put(b, configured());
+        book.remove(b);
+        assert_eq!(book.revised().next(), None);
+        book.put(a, listing(List::Allow, None));
+        book.begin_writing();
+        book.is_written();
+        book.put(a, configured());
+        assert_eq!(book.revised().collect::<Vec<_>>(), [a]);
     }
 
     #[test]
