@@ -32,8 +32,8 @@ struct head {
 	__u64 keys[HASH_KEYS];
 };
 
-// A slot: hash in the upper half, below it number of the flow + 1 and, in bit 0, the way; 0 is
-// empty. No two slots have the same hash.
+// A slot: hash in the upper half, below it number of the flow + 1 and, in bit 0, the way. Where the lower
+// half is 0 nobody stands; where all of it is, nobody who is at home there stands elsewhere.
 #define SLOTS 8
 
 struct bucket {

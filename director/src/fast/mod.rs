@@ -112,6 +112,7 @@ impl Fast {
     /// entered is looked at anew.
     pub fn begin(&self) {
         self.version.fetch_add(1, AcqRel);
+        self.index().mend();
         self.hops.renew_all(&self.shared.hops);
         self.begun.store(true, Release);
     }
