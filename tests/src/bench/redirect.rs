@@ -1,4 +1,4 @@
-//! A bare XDP redirect from the client's side to the real servers' side: what a gate can reach at most.
+//! Bare XDP redirects between the client's side and the real servers' side: what a gate can reach at most.
 
 use anyhow::Result;
 use libbpf_rs::{Link, MapCore, MapFlags, Object};
@@ -43,6 +43,27 @@ impl Redirect {
         Ok(Self {
             _link: link,
             _pass: pass,
+            _object: object,
+        })
+    }
+}
+
+/// Both ways, as the kernel's routes say; in place until it is dropped.
+pub struct Routed {
+    _links: [Link; 2],
+    _object: Object,
+}
+
+impl Routed {
+    /// In the namespace of the director, whose far ends take what is redirected.
+    ///
+    /// # Errors
+    /// When an interface has a program already.
+    pub fn start(director: &Namespace) -> Result<Self> {
+        let object = bpf::load(Source::Peers)?;
+        let attach = |interface| director.enter(|| bpf::attach(&object, "route", interface));
+        Ok(Self {
+            _links: [attach(CLIENT_SIDE)?, attach(REAL_SIDE)?],
             _object: object,
         })
     }

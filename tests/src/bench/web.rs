@@ -14,6 +14,7 @@ use clap::{Args, ValueEnum};
 
 use super::busy::Busy;
 use super::peer::Path;
+use super::redirect::Routed;
 use super::report::{Report, Table, median, ratio};
 use crate::director::{Configuration, Director, service};
 use crate::flood::visitors::{self, Crowd, Visits};
@@ -51,7 +52,7 @@ pub struct Options {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "routed,nft,haproxy,nat,nat-slow"
+        default_value = "routed,redirect,nft,haproxy,nat,nat-slow"
     )]
     peers: Vec<Peer>,
 }
@@ -61,6 +62,8 @@ pub struct Options {
 enum Peer {
     /// Nobody: the kernel routes, over as many ways as there are servers.
     Routed,
+    /// Nobody: an XDP program redirects as the kernel routes.
+    Redirect,
     /// The kernel's DNAT with conntrack.
     Nft,
     /// A proxy.
@@ -79,6 +82,7 @@ impl Peer {
     const fn name(self) -> &'static str {
         match self {
             Self::Routed => "nobody: routed, by ECMP",
+            Self::Redirect => "nobody: redirected by XDP, by ECMP",
             Self::Nft => "nftables DNAT, conntrack",
             Self::Haproxy => "HAProxy, TCP mode",
             Self::Nat => "bulwark NAT",
@@ -91,7 +95,7 @@ impl Peer {
     /// Where its users go for pages.
     fn pages(self) -> SocketAddr {
         match self {
-            Self::Routed => SocketAddr::new(SHARED.into(), HTTP_PORT),
+            Self::Routed | Self::Redirect => SocketAddr::new(SHARED.into(), HTTP_PORT),
             _ => Family::V4.http(),
         }
     }
@@ -99,7 +103,7 @@ impl Peer {
     /// Where they go for the stream.
     fn stream(self, bed: &Bed) -> IpAddr {
         match self {
-            Self::Routed => bed.topology.reals[0].v4.into(),
+            Self::Routed | Self::Redirect => bed.topology.reals[0].v4.into(),
             _ => Family::V4.vip(),
         }
     }
@@ -121,7 +125,7 @@ struct Figure {
 /// In place until it is dropped.
 #[allow(dead_code, reason = "they are held, not asked")]
 enum Forwarder<'a> {
-    Routes(Routes<'a>),
+    Routes(Routes<'a>, Option<Routed>),
     Rules(Rules<'a>),
     Proxy(HaProxy),
     Director(Box<Director>),
@@ -244,7 +248,11 @@ impl Bed {
         let here =
             || Ok::<_, anyhow::Error>((Nginx::start_in(director, "here")?, iperf_in(director)?));
         Ok(match peer {
-            Peer::Routed => Forwarder::Routes(Routes::to_all(&self.topology)?),
+            Peer::Routed => Forwarder::Routes(Routes::to_all(&self.topology)?, None),
+            Peer::Redirect => {
+                let routes = Routes::to_all(&self.topology)?;
+                Forwarder::Routes(routes, Some(Routed::start(director)?))
+            }
             Peer::Nft => Forwarder::Rules(Rules::load(director, &services)?),
             Peer::Haproxy => Forwarder::Proxy(HaProxy::start(director, &services)?),
             Peer::Nat => Forwarder::Director(ours(&services, Path::Fast)?),
