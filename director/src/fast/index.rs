@@ -110,7 +110,8 @@ impl<'a> Index<'a> {
             let slot = spot.load();
             if !is_free(slot) {
                 let hash = (slot >> 32) as u32;
-                self.homes_before(hash, spot).for_each(|home| home.touch(hash));
+                self.homes_before(hash, spot)
+                    .for_each(|home| home.touch(hash));
             }
         }
     }
@@ -309,7 +310,8 @@ mod tests {
         let far = index.homes(displaced).nth(1).unwrap().after(1);
         assert_ne!(far.bucket.as_ptr(), buckets[1].0.as_ptr());
         buckets[1].0[6].store(slot(away, 1, Direction::Original), Relaxed);
-        far.cell().store(slot(displaced, 2, Direction::Original), Relaxed);
+        far.cell()
+            .store(slot(displaced, 2, Direction::Original), Relaxed);
         index.mend();
         assert_eq!(gate_finds(index, away), Some(1));
         assert_eq!(gate_finds(index, displaced), Some(2));

@@ -4,7 +4,7 @@ use super::handover::is_settled;
 use super::view::View;
 use super::young::{Young, is_young};
 use crate::fast::Fast;
-use crate::flow::{Direction, Entry};
+use crate::flow::{Direction, Entry, Place};
 
 /// Connections that are looked at in one round.
 const BUDGET: usize = 64;
@@ -21,24 +21,30 @@ impl View<'_> {
         }
     }
 
-    /// Tells the gate of those that have been young.
+    /// Tells the gate of those that have been young. They have been silent, and are far from the
+    /// cache: all of a round are asked for first.
     pub(super) fn tend_young(&self) {
-        let Some(fast) = self.fast else {
+        let Some(fast) = self.fast.filter(|_| self.young.is_due(self.now)) else {
             return;
         };
-        for _ in 0..BUDGET {
-            match self.young.take(self.now) {
-                Some(young) => self.tell(fast, &young),
-                None => return,
-            }
+        let mut due = std::array::from_fn::<_, BUDGET, _>(|_| {
+            let young = self.young.take(self.now)?;
+            let place = self.table.locate(Direction::Original, &young.original);
+            self.table.prefetch(&place);
+            Some((young, place))
+        });
+        for (_, place) in due.iter_mut().flatten() {
+            self.table.prefetch_entry(place);
+        }
+        for (young, place) in due.iter().flatten() {
+            self.tell(fast, young, place);
         }
     }
 
     /// Tells the gate of one, both ways or none.
-    fn tell(&self, fast: &Fast, young: &Young) {
-        let place = self.table.locate(Direction::Original, &young.original);
-        let mut shard = self.table.lock(&place);
-        let found = shard.find(&place, |entry| entry.matches_original(&young.original));
+    fn tell(&self, fast: &Fast, young: &Young, place: &Place) {
+        let mut shard = self.table.lock(place);
+        let found = shard.find(place, |entry| entry.matches_original(&young.original));
         let Some(entry) = found.map(|handle| shard.entry_mut(handle)) else {
             return;
         };

@@ -72,10 +72,11 @@ impl View<'_> {
             return;
         };
         let entry = shard.entry_mut(handle);
-        match is_settled(entry) {
-            true => self.hand_down(fast, entry, packet, way, real, hop),
-            false if entry.is_cached() => fast.drop_flow(entry),
-            false => {}
+        match (is_settled(entry), entry.is_cached()) {
+            (true, false) if !is_worth_a_place(fast, entry) => {}
+            (true, _) => self.hand_down(fast, entry, packet, way, real, hop),
+            (false, true) => fast.drop_flow(entry),
+            (false, false) => {}
         }
     }
 
@@ -92,8 +93,7 @@ impl View<'_> {
     ) {
         let passes_gate = packet.layout.piece == Piece::Whole && !self.is_from_here();
         let may = passes_gate && fast.delivers(hop.port);
-        let shape = may.then(|| self.shape(entry, real, hop)).flatten();
-        match shape.filter(|_| entry.is_cached() || is_worth_a_place(fast, entry)) {
+        match may.then(|| self.shape(entry, real, hop)).flatten() {
             Some((shape, longest)) => {
                 let leg = Leg {
                     way,

@@ -71,12 +71,16 @@ impl View<'_> {
         class: Class,
     ) -> Result<Lead, Cause> {
         match real.method {
-            Method::Nat => Ok(Lead {
-                to,
-                reply: Some(self.table.locate(Direction::Reply, &to.reversed())),
-                voice: None,
-                displaced: None,
-            }),
+            Method::Nat => {
+                let reply = self.table.locate(Direction::Reply, &to.reversed());
+                self.table.prefetch(&reply);
+                Ok(Lead {
+                    to,
+                    reply: Some(reply),
+                    voice: None,
+                    displaced: None,
+                })
+            }
             Method::FullNat => self.voiced(shard, to, place, class),
             Method::Dr | Method::Tun(_) | Method::Bypass => Ok(Lead::known(to)),
         }
