@@ -17,8 +17,6 @@ use crate::wire::{Endpoint, Protocol, Transport, Tuple};
 
 mod control;
 
-pub(super) use control::Said;
-
 /// A data connection to be.
 pub(super) struct Data<'s> {
     pub(super) real: &'s Real,

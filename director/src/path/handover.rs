@@ -5,6 +5,7 @@ use adminapi::sysctl::Sysctl;
 
 use super::exit::entropy_of;
 use super::judge::segment_of;
+use super::onward::Onward;
 use super::splice::splice_of;
 use super::view::View;
 use super::young::is_young;
@@ -56,25 +57,16 @@ impl View<'_> {
         }
     }
 
-    /// After a packet of a connection was judged, which goes on to `hop`: has the gate forward the
+    /// After a packet of a connection was judged: has the gate forward the
     /// next ones, or no more of them.
     #[inline]
-    pub(super) fn hand_over(
-        &self,
-        shard: &mut Shard<'_>,
-        handle: Handle,
-        packet: &Transport,
-        way: Direction,
-        real: &Real,
-        hop: &Hop,
-    ) {
+    pub(super) fn hand_over(&self, entry: &mut Entry, at: &Onward<'_>) {
         let Some(fast) = self.fast else {
             return;
         };
-        let entry = shard.entry_mut(handle);
         match (is_settled(entry), entry.is_cached()) {
             (true, false) if !is_worth_a_place(fast, entry) => {}
-            (true, _) => self.hand_down(fast, entry, packet, way, real, hop),
+            (true, _) => self.hand_down(fast, entry, at),
             (false, true) => fast.drop_flow(entry),
             (false, false) => {}
         }
@@ -82,24 +74,16 @@ impl View<'_> {
 
     // Not inlined: a flow comes here once.
     #[inline(never)]
-    fn hand_down(
-        &self,
-        fast: &Fast,
-        entry: &mut Entry,
-        packet: &Transport,
-        way: Direction,
-        real: &Real,
-        hop: &Hop,
-    ) {
-        let passes_gate = packet.layout.piece == Piece::Whole && !self.is_from_here();
-        let may = passes_gate && fast.delivers(hop.port);
-        match may.then(|| self.shape(entry, real, hop)).flatten() {
+    fn hand_down(&self, fast: &Fast, entry: &mut Entry, at: &Onward<'_>) {
+        let passes_gate = at.packet.layout.piece == Piece::Whole && !self.is_from_here();
+        let may = passes_gate && fast.delivers(at.hop.port);
+        match may.then(|| self.shape(entry, at.real, &at.hop)).flatten() {
             Some((shape, longest)) => {
                 let leg = Leg {
-                    way,
-                    hop: *hop,
+                    way: at.way,
+                    hop: at.hop,
                     longest,
-                    real: real.id,
+                    real: at.real.id,
                     found: self.moment,
                 };
                 fast.enter(entry, &shape, &leg);

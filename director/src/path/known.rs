@@ -2,12 +2,11 @@
 
 use super::exit::Departure;
 use super::farewell::Words;
-use super::ftp::Said;
 use super::handover::is_settled;
 use super::judge::{Verdict, segment_of};
+use super::onward::Onward;
 use super::plan::Plan;
 use super::refusal::Refusal;
-use super::splice;
 use super::view::{self, View};
 use crate::drops::Cause;
 use crate::flow::{Direction, Entry, Handle, Place, Shard};
@@ -79,77 +78,122 @@ impl<'s> View<'s> {
         let entry = shard.entry_mut(handle);
         let is_known = self.catch_up(entry);
         let real: &Real = self.pool.real(entry.real()).ok_or(Cause::RealRemoved)?;
-        let to = self.translated(entry, real, way);
         let vip = Some(entry.vip().addr);
-        let from_client = way == Direction::Original;
         let refused = |refusal: Refusal<'s>| Refusal {
             vip,
             ..refusal.of_real(real)
         };
-
-        let hop = self.leads_on(entry, real, frame, packet, way, &to);
-        let Some(hop) = hop.map_err(refused)? else {
+        let onward = self.where_to(entry, real, frame, packet, way);
+        let Some(at) = onward.map_err(refused)? else {
             self.forget(shard, handle);
             return Ok(Plan::Fresh);
         };
-        if entry.is_spliced() {
-            let at = splice::Way {
-                packet,
-                way,
-                real,
-                to,
-                hop,
-            };
-            let plan = self.joined(shard, handle, frame, &at);
-            if let Some(plan) = plan.map_err(|cause| refused(cause.into()))? {
+        let plan = self.go_on(shard, handle, frame, &at, is_known);
+        plan.map_err(|cause| refused(cause.into()))
+    }
+
+    /// Where a packet of a connection goes; none when it leaves that behind and is scheduled.
+    #[inline]
+    fn where_to<'a>(
+        &self,
+        entry: &Entry,
+        real: &'a Real,
+        frame: &[u8],
+        packet: &'a Transport,
+        way: Direction,
+    ) -> Result<Option<Onward<'a>>, Refusal<'s>> {
+        let to = self.translated(entry, real, way);
+        let hop = self.leads_on(entry, real, frame, packet, way, &to)?;
+        Ok(hop.map(|hop| Onward {
+            packet,
+            way,
+            real,
+            to,
+            hop,
+        }))
+    }
+
+    /// What becomes of a packet that can go on.
+    #[inline]
+    fn go_on(
+        &self,
+        shard: &mut Shard<'_>,
+        handle: Handle,
+        frame: &mut [u8],
+        at: &Onward<'_>,
+        is_known: bool,
+    ) -> Result<Plan, Cause> {
+        if shard.entry(handle).is_spliced() {
+            if let Some(plan) = self.joined(shard, handle, frame, at)? {
                 return Ok(plan);
             }
         }
-        let entry = shard.entry_mut(handle);
-        if from_client && entry.is_ftp() {
-            self.hear_acks(entry, frame, packet);
+        if at.way == Direction::Original {
+            self.mean(shard.entry(handle), frame, at);
         }
-        if from_client && entry.is_spliced() {
-            self.translate_splice(entry, frame, packet, way);
-        }
-        let is_known = is_known || self.regain(entry, frame, packet, way);
-        let was_settled = is_settled(entry);
-        let verdict = match self.judge(shard, handle, frame, packet, way, real) {
-            Err(_) if !is_known && is_fin(frame, packet) => Ok(Verdict::Stays),
-            verdict => verdict,
+        let Some(handle) = self.judged(shard, handle, frame, at, is_known)? else {
+            self.forget(shard, handle);
+            return Ok(Plan::Fresh);
         };
-        let handle = match verdict.map_err(|cause| refused(cause.into()))? {
-            Verdict::Moves(step) => self.take(&step, shard, handle, way, real),
+        self.count(at.real, &at.packet.layout, at.way);
+        Ok(self.said(shard.entry_mut(handle), frame, at))
+    }
+
+    /// Makes the numbers of a client those that its real server knows.
+    #[inline]
+    fn mean(&self, entry: &Entry, frame: &mut [u8], at: &Onward<'_>) {
+        if entry.is_ftp() {
+            self.hear_acks(entry, frame, at.packet);
+        }
+        if entry.is_spliced() {
+            self.translate_splice(entry, frame, at);
+        }
+    }
+
+    /// Holds a packet against its connection, and does to that what it brings about; none when it leaves
+    /// that behind. Whether the connection `is_known` as far as it has come.
+    #[inline]
+    fn judged(
+        &self,
+        shard: &mut Shard<'_>,
+        handle: Handle,
+        frame: &[u8],
+        at: &Onward<'_>,
+        is_known: bool,
+    ) -> Result<Option<Handle>, Cause> {
+        let entry = shard.entry_mut(handle);
+        let is_known = is_known || self.regain(entry, frame, at.packet, at.way);
+        let was_settled = is_settled(entry);
+        let verdict = match self.judge(shard, handle, frame, at.packet, at.way, at.real) {
+            Err(_) if !is_known && is_fin(frame, at.packet) => Verdict::Stays,
+            verdict => verdict?,
+        };
+        let handle = match verdict {
+            Verdict::Moves(step) => self.take(&step, shard, handle, at.way, at.real),
             Verdict::Stays => handle,
-            Verdict::Reopens => {
-                self.forget(shard, handle);
-                return Ok(Plan::Fresh);
-            }
+            Verdict::Reopens => return Ok(None),
         };
         if !was_settled {
             self.watch(shard.entry(handle));
         }
         if is_known {
-            self.hand_over(shard, handle, packet, way, real, &hop);
+            self.hand_over(shard.entry_mut(handle), at);
         }
-        self.count(real, &packet.layout, way);
-        let method = method_of(real, way);
-        if !from_client && shard.entry(handle).is_spliced() {
-            self.translate_splice(shard.entry(handle), frame, packet, way);
+        Ok(Some(handle))
+    }
+
+    /// Sends a packet on, those of real servers in the words and numbers that their clients know.
+    #[inline]
+    fn said(&self, entry: &mut Entry, frame: &mut [u8], at: &Onward<'_>) -> Plan {
+        let method = method_of(at.real, at.way);
+        if at.way == Direction::Reply && entry.is_spliced() {
+            self.translate_splice(entry, frame, at);
         }
-        if shard.entry(handle).is_ftp() {
-            let mtu = hop.mtu;
-            let said = Said {
-                packet,
-                way,
-                real,
-                mtu,
-            };
-            if let Some(speech) = self.listen_in(shard.entry_mut(handle), frame, &said) {
-                return Ok(Plan::Say(to, method, hop, speech));
-            }
+        let is_ftp = entry.is_ftp();
+        match is_ftp.then(|| self.listen_in(entry, frame, at)).flatten() {
+            Some(speech) => Plan::Say(at.to, method, at.hop, speech),
+            None => Plan::Send(at.to, method, at.hop),
         }
-        Ok(Plan::Send(to, method, hop))
     }
 
     /// The next hop of a packet of a connection, which becomes `to`; none when it leaves that

@@ -38,6 +38,7 @@ mod icmp;
 mod judge;
 mod known;
 mod lost;
+mod onward;
 mod openings;
 mod own;
 mod plan;

@@ -13,6 +13,7 @@ mod tend;
 
 use super::exit::Departure;
 use super::judge::{Verdict, segment_of};
+use super::onward::Onward;
 use super::openings::Opening;
 use super::plan::Plan;
 use super::view::View;
@@ -26,16 +27,6 @@ use crate::service::Real;
 use crate::tcp::Tracking;
 use crate::wire::tcp::{Flags, Segment};
 use crate::wire::{Options, Transport, Tuple, is_intact};
-
-/// Whose segments, and where they go.
-pub(super) struct Way<'a> {
-    pub(super) packet: &'a Transport,
-    pub(super) way: Direction,
-    pub(super) real: &'a Real,
-    /// What the packet's tuple becomes.
-    pub(super) to: Tuple,
-    pub(super) hop: Hop,
-}
 
 impl View<'_> {
     /// The packet by which a client has come back becomes the SYN to its real server.
@@ -64,7 +55,7 @@ impl View<'_> {
         shard: &mut Shard<'_>,
         handle: Handle,
         frame: &[u8],
-        at: &Way<'_>,
+        at: &Onward<'_>,
     ) -> Result<Option<Plan>, Cause> {
         let Tracked::Tcp(tracking) = shard.entry(handle).tracked else {
             return Ok(None);
@@ -91,7 +82,7 @@ impl View<'_> {
         handle: Handle,
         tracking: &Tracking,
         segment: &Segment,
-        at: &Way<'_>,
+        at: &Onward<'_>,
     ) -> Result<Plan, Cause> {
         let seq = tracking.client_isn().wrapping_add(1);
         if !segment.flags.has(Flags::RST) || segment.seq != seq {
@@ -108,7 +99,7 @@ impl View<'_> {
         handle: Handle,
         frame: &[u8],
         segment: &Segment,
-        at: &Way<'_>,
+        at: &Onward<'_>,
     ) -> Result<Plan, Cause> {
         if !is_intact(frame, at.packet) {
             return Err(Cause::TcpHandshake);
@@ -142,7 +133,7 @@ impl View<'_> {
         entry: &Entry,
         frame: &[u8],
         segment: &Segment,
-        at: &Way<'_>,
+        at: &Onward<'_>,
     ) -> Option<Plan> {
         let Tracked::Tcp(tracking) = &entry.tracked else {
             return None;
@@ -168,20 +159,14 @@ impl View<'_> {
     }
 
     /// Makes a segment that goes on one of the other half.
-    pub(super) fn translate_splice(
-        &self,
-        entry: &Entry,
-        frame: &mut [u8],
-        packet: &Transport,
-        way: Direction,
-    ) {
+    pub(super) fn translate_splice(&self, entry: &Entry, frame: &mut [u8], at: &Onward<'_>) {
         if let Some(splice) = splice_of(entry) {
-            splice.translate(packet.layout.segment_mut(frame), way);
+            splice.translate(at.packet.layout.segment_mut(frame), at.way);
         }
     }
 }
 
-impl Way<'_> {
+impl Onward<'_> {
     /// A word that goes where the packet was to go.
     fn word(&self, seq: u32, ack: u32, flags: u8) -> Word {
         Word {

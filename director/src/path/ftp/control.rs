@@ -4,18 +4,10 @@
 use crate::flow::{Direction, Entry};
 use crate::forward::{self, Speech};
 use crate::ftp::{self, Command, Expected, Offer, Shift};
+use crate::path::onward::Onward;
 use crate::path::view::View;
 use crate::service::{Method, Real};
 use crate::wire::{Addr, Endpoint, Piece, Protocol, Transport, Tuple, tcp};
-
-/// A segment of a control connection that goes on.
-pub(in crate::path) struct Said<'a> {
-    pub(in crate::path) packet: &'a Transport,
-    pub(in crate::path) way: Direction,
-    pub(in crate::path) real: &'a Real,
-    /// The longest datagram that may become of it, bytes.
-    pub(in crate::path) mtu: u32,
-}
 
 impl View<'_> {
     /// Has a client's segment acknowledge what the real server has said in truth.
@@ -33,20 +25,20 @@ impl View<'_> {
         &self,
         entry: &mut Entry,
         frame: &mut [u8],
-        said: &Said<'_>,
+        at: &Onward<'_>,
     ) -> Option<Speech> {
-        let segment = said.packet.layout.segment_mut(frame);
+        let segment = at.packet.layout.segment_mut(frame);
         let header = tcp::checked(segment).ok()?;
         let (seq, payload) = (header.seq(), header.data_offset());
         let payload = segment.get(payload..).unwrap_or_default();
-        if said.way == Direction::Original {
+        if at.way == Direction::Original {
             if !payload.is_empty() {
-                self.client_says(entry, payload, said.real);
+                self.client_says(entry, payload, at.real);
             }
             return None;
         }
         let shift = self.shifts.of(&entry.original(), entry.expires());
-        let speech = self.server_says(entry, payload, said, seq, shift);
+        let speech = self.server_says(entry, payload, at, seq, shift);
         if let Some(shift) = shift {
             forward::set_seq(segment, shift.told(seq));
         }
@@ -86,36 +78,36 @@ impl View<'_> {
         &self,
         entry: &Entry,
         payload: &[u8],
-        said: &Said<'_>,
+        at: &Onward<'_>,
         seq: u32,
         shift: Option<Shift>,
     ) -> Option<Speech> {
         let again = shift.filter(|shift| shift.at == seq);
         let is_next = shift.is_none_or(|shift| shift.is_passed_by(seq));
-        if said.packet.layout.piece != Piece::Whole
+        if at.packet.layout.piece != Piece::Whole
             || again.is_none() && !(is_next && entry.has_asked())
         {
             return None;
         }
         let vip = entry.vip().addr;
-        let is_its_own = |addr: Addr| addr == said.real.endpoint.addr || addr == vip;
+        let is_its_own = |addr: Addr| addr == at.real.endpoint.addr || addr == vip;
         let offer = Offer::read(payload).filter(|offer| offer.addr.is_none_or(is_its_own))?;
         let port = match again {
             Some(shift) => shift.said,
             None => {
                 let client = entry.client().addr;
                 self.expectations
-                    .passive(client, vip, said.real.id, offer.port, self.now)?
+                    .passive(client, vip, at.real.id, offer.port, self.now)?
             }
         };
         let words = offer.naming(Endpoint::new(vip, port))?;
-        let speech = Speech::new(&said.packet.layout, offer.words, words.as_bytes())?;
+        let speech = Speech::new(&at.packet.layout, offer.words, words.as_bytes())?;
         let is_kept = || {
             let shift = shift.unwrap_or_default().grown(seq, port, speech.growth());
             let until = entry.expires();
             (self.shifts).keep(entry.original(), shift, until, self.now)
         };
-        let can_be_said = u32::from(speech.datagram_len()) <= said.mtu
+        let can_be_said = u32::from(speech.datagram_len()) <= at.hop.mtu
             && (again.is_some() || speech.growth() == 0 || is_kept());
         can_be_said.then_some(speech)
     }
