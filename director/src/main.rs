@@ -196,6 +196,7 @@ async fn serve(file: &Path, config: &Config, mut signals: Signals, threads: &Han
         tokio::spawn(run::hear(Arc::clone(&director))),
         tokio::spawn(run::follow_atlas(Arc::clone(&director))),
         tokio::spawn(run::follow_queues(Arc::clone(&director))),
+        tokio::spawn(control::provide_memory(Arc::clone(&director))),
         tokio::spawn(control::fill_tables(Arc::clone(&director))),
         tokio::spawn(supervisor::inform(Arc::clone(&director))),
     ];

@@ -78,6 +78,10 @@ pub async fn start(
     let tables = tables(config, &datapath, keep.as_ref(), former.as_ref(), clock)?;
     let shared = Arc::new(shared(config, &datapath, &neighbourhood, tables));
     shared.orders.set_keep_dead(former.is_some());
+    if former.is_none() {
+        // Where none is left, or the kernel does not do that, workers find memory for themselves.
+        let _ = shared.table.provide();
+    }
     count_on(&datapath, former.as_ref())?;
     let make = |id| {
         let stats = Arc::clone(datapath.stats(id));

@@ -131,20 +131,42 @@ impl<T: Zeroable> Region<T> {
         if !self.is_kept || from >= end {
             return Ok(());
         }
-        let first = from * size_of::<T>() / PAGE * PAGE;
-        let bytes = end * size_of::<T>() - first;
-        // SAFETY: inside the mapping, whose contents this leaves as they are.
-        let done = unsafe {
-            libc::madvise(
-                self.mapping.byte_add(first),
-                bytes,
-                libc::MADV_POPULATE_WRITE,
-            )
-        };
-        match io::Error::last_os_error() {
-            error if done != 0 && error.raw_os_error() != Some(libc::EINVAL) => Err(error),
+        let bytes = (end - from) * size_of::<T>();
+        match populate(self.address(from), bytes) {
+            Err(error) if error.raw_os_error() != Some(libc::EINVAL) => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Whether it is in a file, and so in small pages.
+    pub(crate) const fn is_kept(&self) -> bool {
+        self.is_kept
+    }
+
+    /// Address of a value, for those who do not hold the lock.
+    pub(crate) fn address(&self, at: usize) -> usize {
+        self.base.addr().get() + at * size_of::<T>()
+    }
+}
+
+/// Has memory at hand from `address` on, as far as it is mapped; its contents stay as they are.
+///
+/// # Errors
+/// The kernel's: there is no room (EFAULT), or it does not do that (EINVAL, before Linux 5.14).
+pub(super) fn populate(address: usize, bytes: usize) -> io::Result<()> {
+    let first = address / PAGE * PAGE;
+    let bytes = bytes + (address - first);
+    // SAFETY: no memory is changed that a program could read; an address that is not mapped is refused.
+    let done = unsafe {
+        libc::madvise(
+            std::ptr::with_exposed_provenance_mut(first),
+            bytes,
+            libc::MADV_POPULATE_WRITE,
+        )
+    };
+    match done {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

@@ -11,7 +11,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::Direction;
-use super::floor::{Line, Memory, Region};
+use super::floor::{Line, Memory, Region, populate};
 use super::place::reduce;
 
 /// Slots in a bucket.
@@ -123,6 +123,14 @@ impl Index {
         Ok(Self {
             buckets: Region::zeroed(Memory::Own, buckets, buckets)?,
         })
+    }
+
+    /// Has memory at hand for all of it: any bucket may be the next.
+    ///
+    /// # Errors
+    /// As [`populate`].
+    pub(super) fn provide(&self) -> io::Result<()> {
+        populate(self.address(0), self.bytes())
     }
 
     /// The two candidate buckets of `hash` in an index of `n` buckets; they may coincide.

@@ -1,7 +1,7 @@
 //! The entries of a shard: two pools in one array, each with its own free list.
 
 use std::io;
-use std::ops::{Index, IndexMut};
+use std::ops::{Index, IndexMut, Range};
 
 use super::entry::Entry;
 use super::floor::{HUGE_PAGE, Memory, Region};
@@ -20,6 +20,10 @@ pub(super) enum Pool {
 
 /// Places that get memory together.
 const PORTION: u32 = (64 << 10) / size_of::<Entry>() as u32;
+
+/// Places that have memory before they are used: of small pages, and of huge ones.
+const AHEAD: u32 = 4 * PORTION;
+const FAR_AHEAD: u32 = (HUGE_PAGE / size_of::<Entry>()) as u32 / 2;
 
 /// One part of the slab: places from `base`, of which those from `fresh` were never used, those from `bare`
 /// have no memory of their own yet, and `taken` are.
@@ -91,6 +95,22 @@ impl Slab {
         };
         part.taken += 1;
         Some(at)
+    }
+
+    /// The places of `pool` that will be used soon, and have no memory of their own yet.
+    pub(super) fn soon(&self, pool: Pool) -> Range<u32> {
+        let part = &self.parts[pool as usize];
+        let ahead = match pool == Pool::Main && !self.entries.is_kept() {
+            true => FAR_AHEAD,
+            false => AHEAD,
+        };
+        part.bare..part.end.min(part.fresh + ahead)
+    }
+
+    /// The places of `pool` below `end` have memory.
+    pub(super) fn provided(&mut self, pool: Pool, end: u32) {
+        let part = &mut self.parts[pool as usize];
+        part.bare = part.bare.max(end);
     }
 
     /// Gives a place back.

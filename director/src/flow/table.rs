@@ -6,6 +6,7 @@ mod walk;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
@@ -47,8 +48,10 @@ struct Cell {
     state: Mutex<State>,
     /// Outside of the lock for the prefetches; written under it.
     index: Index,
-    /// Address of the first entry, for prefetches only.
+    /// Address of the first entry, for those who do not hold the lock.
     entries: usize,
+    /// Whether all of the index has memory.
+    is_indexed: AtomicBool,
 }
 
 impl Table {
@@ -165,6 +168,15 @@ impl Table {
             shard: place.shard,
             shards: self.cells.len() as u32,
         }
+    }
+
+    /// Has memory at hand for those who come next, so that no worker waits for it; to be called ten times a second,
+    /// not by a worker.
+    ///
+    /// # Errors
+    /// The kernel's: there is none left, or it does not do that (before Linux 5.14).
+    pub fn provide(&self) -> io::Result<()> {
+        self.cells.iter().try_for_each(Cell::provide)
     }
 
     /// Asks for the buckets of `place`; to be done for a whole batch before anything else.
@@ -342,11 +354,30 @@ impl Table {
 }
 
 impl Cell {
+    /// Has memory at hand for who comes next. Not under the lock: a huge page takes as long as thousands
+    /// of packets, and ten times that where the machine is a virtual one that has not used it before.
+    fn provide(&self) -> io::Result<()> {
+        if !self.is_indexed.load(Relaxed) {
+            self.index.provide()?;
+            self.is_indexed.store(true, Relaxed);
+        }
+        for pool in [Pool::Main, Pool::HalfOpen] {
+            let soon = self.state.lock().slab.soon(pool);
+            if !soon.is_empty() {
+                let first = self.entries + soon.start as usize * size_of::<Entry>();
+                floor::populate(first, soon.len() * size_of::<Entry>())?;
+                self.state.lock().slab.provided(pool, soon.end);
+            }
+        }
+        Ok(())
+    }
+
     fn new(plan: &Plan, memory: Memory<'_>, now: Tick) -> io::Result<Self> {
         let slab = Slab::new(memory, plan.half_open as u32, plan.main as u32)?;
         Ok(Self {
             index: Index::new(plan.buckets)?,
             entries: slab.address(),
+            is_indexed: AtomicBool::new(false),
             state: Mutex::new(State {
                 slab,
                 wheel: Wheel::new(now),

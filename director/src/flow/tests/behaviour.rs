@@ -1,5 +1,7 @@
 //! What the table promises, one promise a test.
 
+use nix::sys::resource::{UsageWho, getrusage};
+
 use super::*;
 
 #[test]
@@ -407,4 +409,37 @@ fn haste_shortens_lives_and_lengthens_none() {
     let mut gone = 0;
     while table.expire(0, Tick(110), 1000, &mut |_, _| gone += 1) {}
     assert_eq!((gone, table.len()), (2000, 0));
+}
+
+/// Page faults of this thread while `act` acts.
+fn faults(act: impl FnOnce()) -> i64 {
+    let so_far = || {
+        let usage = getrusage(UsageWho::RUSAGE_THREAD).unwrap();
+        usage.minor_page_faults() + usage.major_page_faults()
+    };
+    let before = so_far();
+    act();
+    so_far() - before
+}
+
+#[test]
+fn who_comes_next_finds_memory_at_hand() {
+    let come = |table: &Table, class| {
+        let clients = || (0..400).map(tcp);
+        faults(|| clients().for_each(|client| drop(insert(table, &client, class))))
+    };
+    for class in [Class::HalfOpen, Class::Established] {
+        // The first run of all brings the code of it into memory.
+        let [first, bare, provided] = [(); 3].map(|()| table(100_000, 20_000));
+        come(&first, class);
+        if let Err(error) = provided.provide() {
+            assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{error}");
+            return eprintln!("SKIPPED: before Linux 5.14 memory cannot be provided");
+        }
+        let [bare, provided] = [bare, provided].map(|table| come(&table, class));
+        assert!(
+            bare > 4 * provided,
+            "{class:?}: {bare} faults, {provided} with memory at hand"
+        );
+    }
 }
