@@ -42,6 +42,10 @@ pub struct Table {
     elsewhere: Option<Arc<dyn Elsewhere>>,
 }
 
+/// Bytes that the index of all shards may take before it is used, enough for six million connections. Tables that
+/// are made for more may never be so full.
+const MOST_AT_HAND: usize = 128 << 20;
+
 /// A shard at rest.
 #[repr(align(128))]
 struct Cell {
@@ -50,7 +54,7 @@ struct Cell {
     index: Index,
     /// Address of the first entry, for those who do not hold the lock.
     entries: usize,
-    /// Whether all of the index has memory.
+    /// Whether all of the index has memory, or is not to have it yet.
     is_indexed: AtomicBool,
 }
 
@@ -374,10 +378,11 @@ impl Cell {
 
     fn new(plan: &Plan, memory: Memory<'_>, now: Tick) -> io::Result<Self> {
         let slab = Slab::new(memory, plan.half_open as u32, plan.main as u32)?;
+        let index = Index::new(plan.buckets)?;
         Ok(Self {
-            index: Index::new(plan.buckets)?,
             entries: slab.address(),
-            is_indexed: AtomicBool::new(false),
+            is_indexed: AtomicBool::new(index.bytes() > MOST_AT_HAND / plan.shards),
+            index,
             state: Mutex::new(State {
                 slab,
                 wheel: Wheel::new(now),

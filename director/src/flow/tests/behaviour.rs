@@ -443,3 +443,20 @@ fn who_comes_next_finds_memory_at_hand() {
         );
     }
 }
+
+#[test]
+fn a_table_for_very_many_takes_little_memory_before_they_come() {
+    let before = resident();
+    let table = table(200_000_000, 250_000);
+    if table.provide().is_ok() {
+        assert!(resident() < before + (2 << 30));
+    }
+    drop(table);
+}
+
+/// Bytes of memory that this process has.
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = statm.split_whitespace().nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
