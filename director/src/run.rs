@@ -108,6 +108,8 @@ pub async fn start(
         datapath::stop(stop, workers);
         return Err(problem);
     }
+    // What its cookies are made with, too, before anybody is told that it is ready.
+    director.keep_running();
     director.adopt_flows();
     director.begin_fast_path();
     Ok(Running { director, workers })
