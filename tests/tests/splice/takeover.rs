@@ -138,3 +138,16 @@ fn await_syn(client: &Namespace, family: Family) -> Result<()> {
         Ok(())
     })
 }
+
+/// The keys are made last in a start; whoever is answered with them may come back to the next daemon.
+#[test]
+fn what_cookies_are_made_with_is_kept_when_a_daemon_is_ready() -> Result<()> {
+    if !require::machine() {
+        return Ok(());
+    }
+    let (haven, mut bed) = sheltered()?;
+    bed.director.end_by(Signal::Kill)?;
+    let kept = std::fs::read_to_string(haven.kept("running")?)?;
+    ensure!(kept.contains(r#""coined":[{"#), "{kept}");
+    Ok(())
+}
